@@ -1,0 +1,63 @@
+// Every error a caller can see: one flat table of code, status and public message, and the one class that carries
+// them. Grouped by whose fault it is, so that an operator reads the blame from the code. The documentation of these
+// codes (docs/errors.md) is compared with this table by a test, both ways.
+
+/** The table: code → HTTP status, public message. A message never names an address, a key or another user. */
+export const errorTable = {
+  // The caller's.
+  TG_AUTH_MISSING: { status: 401, message: 'No credential. Send an API key as "Authorization: Bearer tg_…".' },
+  TG_AUTH_INVALID: { status: 401, message: 'The credential is not valid. Check the API key, or ask for a new one.' },
+  TG_AUTH_IN_QUERY: {
+    status: 401,
+    message: 'API keys are not read from the query string. Send the key in the Authorization header.',
+  },
+  TG_USER_BLOCKED: { status: 403, message: 'This account is blocked. Please contact support.' },
+  TG_CREDITS_INSUFFICIENT: {
+    status: 402,
+    message: 'Insufficient credits. Please contact support to add more credits to your account.',
+  },
+  TG_KEY_LIMIT_REACHED: {
+    status: 402,
+    message: 'This API key has reached its spending limit. Raise the limit of the key, or use another key.',
+  },
+  TG_ROUTE_NOT_FOUND: { status: 404, message: 'No route matches this path.' },
+  TG_METHOD_NOT_ALLOWED: { status: 405, message: 'The route does not take this method. See the Allow field.' },
+  TG_PATH_AMBIGUOUS: {
+    status: 400,
+    message: 'The path can be read in two ways. Send it without dot segments and without needless escapes.',
+  },
+  TG_REQUEST_MALFORMED: { status: 400, message: 'The request is not well-formed HTTP.' },
+  TG_CALLER_LEFT: { status: 499, message: 'The caller left before the answer.' },
+  // The upstream's.
+  TG_UPSTREAM_UNREACHABLE: { status: 502, message: 'The upstream could not be reached. Nothing was charged.' },
+  TG_UPSTREAM_TIMEOUT: { status: 504, message: 'The upstream did not answer in time. Nothing was charged.' },
+  // The gateway's, for the moment.
+  TG_CREDITS_RESERVED: {
+    status: 503,
+    message: 'Enough credits, but they are reserved by other calls for the moment. Try again shortly.',
+  },
+  TG_STORE_UNAVAILABLE: { status: 503, message: 'Credits cannot be checked for the moment. Try again shortly.' },
+  TG_OVERLOADED: { status: 503, message: 'Too many calls are waiting. Try again shortly.' },
+  TG_SHUTTING_DOWN: { status: 503, message: 'The gateway is shutting down. Try again shortly.' },
+  TG_INTERNAL: { status: 500, message: 'The gateway failed. The request id finds the cause in its log.' },
+} as const satisfies Record<string, { status: number; message: string }>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+/** Facts a caller may see beside the code, for example `{ required: 7, remaining: 2 }`. Never a credential. */
+export type ErrorFacts = Readonly<Record<string, string | number>>;
+
+/** An error with a public face. `cause` is for the log alone. */
+export class TollgateError extends Error {
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly facts: ErrorFacts;
+
+  constructor(code: ErrorCode, facts: ErrorFacts = {}, cause?: unknown) {
+    super(errorTable[code].message, cause === undefined ? undefined : { cause });
+    this.name = 'TollgateError';
+    this.code = code;
+    this.status = errorTable[code].status;
+    this.facts = facts;
+  }
+}
