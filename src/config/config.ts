@@ -1,0 +1,91 @@
+// The door to the configuration: the text of gateway.yaml goes in, and out comes a checked, deeply frozen `Config`, or
+// a `ConfigError` that holds every problem at once.
+
+import type { Problem } from './problems.ts';
+import type { ConfigFile } from './schema.ts';
+
+export { ConfigError, formatProblem, type Problem } from './problems.ts';
+
+/** A key that the file gave, with its durations in milliseconds. */
+type Server = Omit<ConfigFile['server'], 'shutdownTimeout'> & { shutdownTimeout: number };
+
+/** Changes to header fields: names in lower case. */
+export interface HeaderRules {
+  readonly set: Readonly<Record<string, string>>;
+  readonly remove: readonly string[];
+}
+
+/** Where calls are forwarded to. Times in milliseconds. */
+export interface Upstream {
+  readonly name: string;
+  /** Origin and base path, without a trailing slash. */
+  readonly url: string;
+  readonly preserveHost: boolean;
+  readonly connectTimeout: number;
+  readonly responseHeaderTimeout: number;
+  /** Between two reads; 0 is no limit. */
+  readonly readTimeout: number;
+  /** `ca` is the PEM text, not the name of the file. */
+  readonly tls: { readonly ca: string | null; readonly insecureSkipVerify: boolean };
+}
+
+/** What to match and what it costs. */
+export interface Route {
+  /** Unique, printable ASCII: a metrics label. */
+  readonly name: string;
+  /** Begins with `/`; a prefix has no trailing slash, but for `/` itself. */
+  readonly path: string;
+  readonly exact: boolean;
+  /** Upper case, without the HEAD that follows GET; null for all methods. */
+  readonly methods: readonly string[] | null;
+  /** A key of `upstreams`. */
+  readonly upstream: string;
+  /** Like `path`; null keeps the path. */
+  readonly rewritePrefix: string | null;
+  /** Credits; 0 with `auth: 'none'`. */
+  readonly cost: number;
+  readonly auth: 'key' | 'none';
+  readonly headers: { readonly request: HeaderRules; readonly response: HeaderRules };
+}
+
+/** The checked configuration, deeply frozen. Times in milliseconds. */
+export interface Config {
+  readonly server: Readonly<Server>;
+  readonly ops: Readonly<ConfigFile['ops']>;
+  readonly log: Readonly<ConfigFile['log']>;
+  /** `url` is never empty: `sqlite:PATH` or `postgres(ql)://…`. */
+  readonly database: Readonly<Omit<ConfigFile['database'], 'url'> & { url: string }>;
+  readonly dataDir: string;
+  readonly plans: Readonly<Record<string, Readonly<ConfigFile['plans'][string]>>>;
+  /** A key of `plans`. */
+  readonly defaultPlan: string;
+  readonly topUpUrl: string | null;
+  readonly auth: { readonly apiKeys: { readonly headers: readonly string[] } };
+  readonly upstreams: Readonly<Record<string, Upstream>>;
+  readonly routes: readonly Route[];
+}
+
+/** How a configuration is read. */
+export interface ReadOptions {
+  /** The name of the file, as messages show it. */
+  readonly file: string;
+  /** Where `${NAME}` and `DATABASE_URL` are looked up. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Reads a file that the configuration names (`${file:…}`, `tls.ca`), relative to the working directory. */
+  readonly readFile?: (path: string) => string;
+}
+
+/** A configuration and what `check` says about it. */
+export interface ParsedConfig {
+  readonly config: Config;
+  /** The variables used, sorted: `PORT`, or `file:/run/secrets/x`. */
+  readonly variables: readonly string[];
+  /** What is valid and yet must not reach production. */
+  readonly warnings: readonly Problem[];
+}
+
+/** Reads and checks the file. Throws a ConfigError with every problem, also when the file cannot be read. */
+export declare function loadConfig(options: ReadOptions): ParsedConfig;
+
+/** Checks the text of a file. Throws a ConfigError with every problem. */
+export declare function parseConfig(text: string, options: ReadOptions): ParsedConfig;
