@@ -1,0 +1,257 @@
+// Opens the database and owns what differs between PostgreSQL and SQLite: connections, types on the wire, and the few
+// fragments of SQL that the dialects spell differently. The tables are typed here, once. Nothing outside store/ and
+// migrations/ sees a driver.
+
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import SqliteDatabase from 'better-sqlite3';
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Generated,
+  Kysely,
+  PostgresAdapter,
+  PostgresDialect,
+  type QueryResult,
+  type RawBuilder,
+  SqliteDialect,
+  type SqliteDialectConfig,
+  SqliteDriver,
+  sql,
+  type Transaction,
+} from 'kysely';
+import pg from 'pg';
+
+export type LedgerKind = 'signup' | 'charge' | 'grant' | 'topup' | 'refund' | 'adjustment';
+
+/** '' nobody asked; 'asked' another instance needs these credits; 'answered' this instance keeps only what is in use. */
+export type Recall = '' | 'asked' | 'answered';
+
+/** The tables. Times are RFC 3339 text in UTC on both dialects; credits are integers within ±(2^53 − 1). */
+export interface Tables {
+  users: {
+    id: Generated<string>;
+    email: string | null;
+    name: string;
+    picture: string | null;
+    plan: Generated<string>;
+    credits: Generated<number>;
+    /** How many times the gateway itself changed `credits`: a change without it is a hand-made edit. */
+    posted: Generated<number>;
+    created_at: Generated<string>;
+    updated_at: Generated<string>;
+    blocked_at: string | null;
+  };
+  ledger: {
+    id: string;
+    user_id: string;
+    kind: LedgerKind;
+    amount: number;
+    route: string | null;
+    key_id: string | null;
+    request_id: string | null;
+    status: number | null;
+    actor: string | null;
+    note: string | null;
+    created_at: Generated<string>;
+  };
+  usage_hourly: {
+    user_id: string;
+    hour: string;
+    route: string;
+    calls: number;
+    charged: number;
+    failed: number;
+    refused: number;
+  };
+  api_keys: {
+    id: string;
+    user_id: string;
+    name: string;
+    /** SHA-256 of the key, hex. */
+    hash: string;
+    /** The key before the last rotation, good until `previous_expires_at`. */
+    previous_hash: string | null;
+    previous_expires_at: string | null;
+    /** The first characters, so that people recognise a key that is shown only once. */
+    hint: string;
+    limit_credits: number | null;
+    spent: Generated<number>;
+    expires_at: string | null;
+    revoked_at: string | null;
+    last_used_at: string | null;
+    created_at: Generated<string>;
+  };
+  leases: { user_id: string; key_id: string; instance: string; amount: number; recall: Recall };
+  instances: { id: string; seq: number; fenced: Generated<boolean>; started_at: Generated<string> };
+  /** Keys and users whose identity changed, noted by triggers for every instance to read. */
+  changes: { id: Generated<number>; kind: 'key' | 'user'; ref: string; at: Generated<string> };
+  idempotency_keys: { key: string; user_id: string; request: string; entry_id: string; created_at: Generated<string> };
+}
+
+export type Db = Kysely<Tables>;
+export type Trx = Transaction<Tables>;
+
+/** An open database. `pool` is the raw driver for the one place that pipelines (sync); null on SQLite. */
+export interface Database {
+  readonly db: Db;
+  readonly pool: pg.Pool | null;
+  readonly schema: string;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  /** `sqlite:PATH` or `postgres://…`. */
+  readonly url: string;
+  /** PostgreSQL schema that holds the tables. */
+  readonly schema: string;
+  readonly poolSize: number;
+}
+
+/** How long a connection attempt may take before the database counts as down. */
+const connectTimeoutMs = 2_000;
+/** How long SQLite waits for another process's write before it gives up. */
+const sqliteBusyTimeoutMs = 5_000;
+/** How often it looks again in that time. */
+const sqliteRetryMs = 5;
+
+/** Opens the database. PostgreSQL connects lazily, so that a gateway can start while it is down. */
+export function openDatabase(options: DatabaseOptions): Database {
+  return options.url.startsWith('sqlite:') ? openSqlite(options) : openPostgres(options);
+}
+
+function openSqlite({ url, schema }: DatabaseOptions): Database {
+  const path = url.slice('sqlite:'.length);
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  // Made with mode 0600 before SQLite opens it: its own default would let every local user read balances.
+  closeSync(openSync(path, 'a', 0o600));
+  const sqlite = new SqliteDatabase(path);
+  sqlite.pragma(`busy_timeout = ${sqliteBusyTimeoutMs}`);
+  sqlite.pragma('journal_mode = WAL');
+  sqlite.pragma('synchronous = FULL');
+  sqlite.pragma('foreign_keys = ON');
+  sqlite.pragma('busy_timeout = 0');
+  const db = new Kysely<Tables>({ dialect: new PatientSqliteDialect({ database: sqlite }) });
+  return { db, pool: null, schema, close: () => db.destroy() };
+}
+
+/**
+ * SQLite's own `BEGIN` is deferred: a transaction that reads first and writes later fails when another process wrote in
+ * between. Ours takes the write lock at once. And its own waiting for a lock stops the whole process, the holder of
+ * the lock included where that is another handle of this process; ours lets the event loop turn.
+ */
+class PatientSqliteDriver extends SqliteDriver {
+  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('BEGIN IMMEDIATE'));
+  }
+
+  override async acquireConnection(): Promise<DatabaseConnection> {
+    return new PatientConnection(await super.acquireConnection());
+  }
+}
+
+class PatientConnection implements DatabaseConnection {
+  readonly #connection: DatabaseConnection;
+
+  constructor(connection: DatabaseConnection) {
+    this.#connection = connection;
+  }
+
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    const deadline = performance.now() + sqliteBusyTimeoutMs;
+    for (;;) {
+      try {
+        return await this.#connection.executeQuery<R>(query);
+      } catch (error) {
+        if (!isBusy(error) || performance.now() > deadline) throw error;
+        await setTimeout(sqliteRetryMs);
+      }
+    }
+  }
+
+  streamQuery<R>(query: CompiledQuery, chunkSize?: number): AsyncIterableIterator<QueryResult<R>> {
+    return this.#connection.streamQuery<R>(query, chunkSize);
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof SqliteDatabase.SqliteError && error.code.startsWith('SQLITE_BUSY');
+}
+
+class PatientSqliteDialect extends SqliteDialect {
+  readonly #config: SqliteDialectConfig;
+
+  constructor(config: SqliteDialectConfig) {
+    super(config);
+    this.#config = config;
+  }
+
+  override createDriver(): SqliteDriver {
+    return new PatientSqliteDriver(this.#config);
+  }
+}
+
+function openPostgres({ url, schema, poolSize }: DatabaseOptions): Database {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: poolSize,
+    pipeline: true,
+    connectionTimeoutMillis: connectTimeoutMs,
+    keepAlive: true,
+    application_name: 'tollgate',
+    options: `-c search_path=${quoteForOptions(schema)} -c TimeZone=UTC`,
+    types: { getTypeParser: parserOf },
+  });
+  // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
+  pool.on('error', () => {});
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  return { db, pool, schema, close: () => db.destroy() };
+}
+
+/** An identifier inside the `options` start-up parameter: quoted for SQL, spaces and backslashes escaped for libpq. */
+function quoteForOptions(schema: string): string {
+  return `"${schema.replaceAll('"', '""')}"`.replaceAll('\\', '\\\\').replaceAll(' ', '\\ ');
+}
+
+/** bigint and numeric (what `sum(bigint)` gives) arrive as text: made numbers here, once, and asserted safe. */
+function parserOf(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
+  if (oid === pg.types.builtins.INT8 || oid === pg.types.builtins.NUMERIC) return safeInteger;
+  if (oid === pg.types.builtins.TIMESTAMPTZ) return (value) => new Date(value).toISOString();
+  return pg.types.getTypeParser(oid, format ?? 'text');
+}
+
+function safeInteger(value: string): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) throw new RangeError(`the database holds ${value}, beyond 2^53 − 1`);
+  return number;
+}
+
+/** True on PostgreSQL, false on SQLite. */
+export function isPostgres(db: Kysely<Tables> | Kysely<unknown>): boolean {
+  return db.getExecutor().adapter instanceof PostgresAdapter;
+}
+
+type ColumnType = 'text' | 'bigint' | 'timestamptz';
+
+/**
+ * Rows as a derived table: one JSON parameter whatever their number, so that a statement's text never changes.
+ * `columns` names the columns and their types; values are read by these names.
+ */
+export function rowsOf(db: Db, columns: Record<string, ColumnType>, rows: readonly object[]): RawBuilder<unknown> {
+  const json = JSON.stringify(rows);
+  const names = Object.entries(columns);
+  if (isPostgres(db)) {
+    const list = names.map(([name, type]) => sql`${sql.ref(name)} ${sql.raw(type)}`);
+    return sql`jsonb_to_recordset(${json}::jsonb) AS v(${sql.join(list)})`;
+  }
+  const list = names.map(([name]) => sql`value ->> ${sql.lit(name)} AS ${sql.ref(name)}`);
+  return sql`(SELECT ${sql.join(list)} FROM json_each(${json})) AS v`;
+}
+
+/** `column IN (ids)` with one parameter whatever their number. */
+export function isOneOf(db: Db, column: string, ids: readonly string[]): RawBuilder<boolean> {
+  return isPostgres(db)
+    ? sql<boolean>`${sql.ref(column)} = ANY(${ids}::text[])`
+    : sql<boolean>`${sql.ref(column)} IN (SELECT value FROM json_each(${JSON.stringify(ids)}))`;
+}

@@ -1,0 +1,92 @@
+// Real databases for tests: a fresh SQLite file or a fresh schema of a real PostgreSQL. TEST_DATABASE_URL names the
+// server (`npm test` starts one and sets it); without it, the first test of a process that asks starts one of its own.
+
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import type { Test } from 'tap';
+import { type Database, openDatabase } from '../../src/store/database.ts';
+import { migrateUp } from '../../src/store/migrate.ts';
+import { type PostgresServer, startPostgres } from './postgres.ts';
+
+export type Dialect = 'sqlite' | 'postgres';
+export const dialects: readonly Dialect[] = ['sqlite', 'postgres'];
+
+export interface TestDatabase {
+  readonly url: string;
+  readonly schema: string;
+  readonly database: Database;
+}
+
+let ownServer: Promise<PostgresServer> | null = null;
+
+/** The URL of a running PostgreSQL. */
+async function postgresUrl(t: Test): Promise<string> {
+  const given = process.env['TEST_DATABASE_URL'];
+  if (given !== undefined && given !== '') return given;
+  if (ownServer === null) {
+    ownServer = startPostgres();
+    const started = ownServer;
+    rootOf(t).teardown(async () => (await started).stop());
+  }
+  return (await ownServer).url;
+}
+
+function rootOf(t: Test): Test {
+  let root = t;
+  while (root.parent !== undefined) root = root.parent as Test;
+  return root;
+}
+
+/** Opens an empty database of the dialect, removed at the end of the test. */
+export async function emptyDatabase(t: Test, dialect: Dialect): Promise<TestDatabase> {
+  return dialect === 'sqlite' ? emptySqlite(t) : emptyPostgres(t);
+}
+
+/** Opens a database with all migrations applied. */
+export async function migratedDatabase(t: Test, dialect: Dialect): Promise<TestDatabase> {
+  const test = await emptyDatabase(t, dialect);
+  await migrateUp(test.database);
+  return test;
+}
+
+/** A second, independent connection to the same database, as another process would have. */
+export function openAgain(t: Test, { url, schema }: TestDatabase): Database {
+  const database = openDatabase({ url, schema, poolSize: 5 });
+  t.teardown(() => database.close());
+  return database;
+}
+
+/** A temporary folder that goes with the test. */
+export async function temporaryFolder(t: Test): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'tollgate-test-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+async function emptySqlite(t: Test): Promise<TestDatabase> {
+  const url = `sqlite:${join(await temporaryFolder(t), 'tollgate.db')}`;
+  const schema = 'public';
+  const database = openDatabase({ url, schema, poolSize: 1 });
+  t.teardown(() => database.close());
+  return { url, schema, database };
+}
+
+async function emptyPostgres(t: Test): Promise<TestDatabase> {
+  const url = await postgresUrl(t);
+  const schema = `test_${randomBytes(8).toString('hex')}`;
+  await runOnce(url, `CREATE SCHEMA ${schema}`);
+  t.teardown(() => runOnce(url, `DROP SCHEMA ${schema} CASCADE`));
+  const database = openDatabase({ url, schema, poolSize: 5 });
+  t.teardown(() => database.close());
+  return { url, schema, database };
+}
+
+async function runOnce(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query(statement);
+  await client.end();
+}

@@ -1,0 +1,46 @@
+import { sql } from 'kysely';
+import t from 'tap';
+import type { Db } from '../../src/store/database.ts';
+import { migrateDown, migrateUp, migrationStatus, tablesThatDownDrops } from '../../src/store/migrate.ts';
+import { dialects, emptyDatabase, migratedDatabase, openAgain } from '../helpers/databases.ts';
+
+for (const dialect of dialects) {
+  t.test(`${dialect}: up, down, up with data leaves working tables`, async (t) => {
+    const { database } = await emptyDatabase(t, dialect);
+    t.same(await migrateUp(database), ['0001_the_books']);
+    await addUser(database.db, 'ada');
+    t.ok((await migrationStatus(database)).every((migration) => migration.appliedAt !== null));
+    t.ok((await tablesThatDownDrops(database)).includes('ledger'));
+    t.same(await migrateDown(database), ['0001_the_books']);
+    t.ok((await migrationStatus(database)).every((migration) => migration.appliedAt === null));
+    t.same(await migrateUp(database), ['0001_the_books']);
+    t.same(await database.db.selectFrom('users').selectAll().execute(), []);
+    await addUser(database.db, 'ada');
+    t.equal((await database.db.selectFrom('ledger').selectAll().execute()).length, 1);
+  });
+
+  t.test(`${dialect}: a second up changes nothing`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    t.same(await migrateUp(database), []);
+  });
+
+  t.test(`${dialect}: eight instances that start at once migrate once`, async (t) => {
+    const test = await emptyDatabase(t, dialect);
+    const others = Array.from({ length: 7 }, () => openAgain(t, test));
+    const applied = await Promise.all([test.database, ...others].map(migrateUp));
+    t.same(applied.flat(), ['0001_the_books']);
+  });
+
+  t.test(`${dialect}: a users table of another program is refused with the remedy, and left as it is`, async (t) => {
+    const { database } = await emptyDatabase(t, dialect);
+    await sql`CREATE TABLE users (login text)`.execute(database.db);
+    await sql`INSERT INTO users VALUES ('theirs')`.execute(database.db);
+    await t.rejects(migrateUp(database), { name: 'MigrationError', message: /database\.schema.*database\.url/ });
+    const { rows } = await sql`SELECT * FROM users`.execute(database.db);
+    t.same(rows, [{ login: 'theirs' }]);
+  });
+}
+
+async function addUser(db: Db, name: string): Promise<void> {
+  await db.insertInto('users').values({ name }).execute();
+}
