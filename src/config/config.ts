@@ -1,8 +1,15 @@
 // The door to the configuration: the text of gateway.yaml goes in, and out comes a checked, deeply frozen `Config`, or
 // a `ConfigError` that holds every problem at once.
 
-import type { Problem } from './problems.ts';
-import type { ConfigFile } from './schema.ts';
+import { readFileSync } from 'node:fs';
+import { checkFile } from './check.ts';
+import { parseText } from './document.ts';
+import { normalise } from './normalise.ts';
+import { ConfigError, type Problem } from './problems.ts';
+import { readNode } from './read.ts';
+import { ruleOf } from './rule.ts';
+import { type ConfigFile, configSchema, type Draft } from './schema.ts';
+import { whyUnreadable } from './substitute.ts';
 
 export { ConfigError, formatProblem, type Problem } from './problems.ts';
 
@@ -36,7 +43,7 @@ export interface Route {
   /** Begins with `/`; a prefix has no trailing slash, but for `/` itself. */
   readonly path: string;
   readonly exact: boolean;
-  /** Upper case, without the HEAD that follows GET; null for all methods. */
+  /** Upper case; GET stands for HEAD too. Null for all methods. */
   readonly methods: readonly string[] | null;
   /** A key of `upstreams`. */
   readonly upstream: string;
@@ -85,7 +92,51 @@ export interface ParsedConfig {
 }
 
 /** Reads and checks the file. Throws a ConfigError with every problem, also when the file cannot be read. */
-export declare function loadConfig(options: ReadOptions): ParsedConfig;
+export function loadConfig(options: ReadOptions): Config {
+  return checkConfig(options).config;
+}
+
+/** Like loadConfig, and with what `check` tells besides. */
+export function checkConfig(options: ReadOptions): ParsedConfig {
+  const { file, readFile = readText } = options;
+  let text: string;
+  try {
+    text = readFile(file);
+  } catch (error) {
+    const message = `The configuration ${whyUnreadable(error)}`;
+    const remedy = 'Name another with --config, or copy gateway.example.yaml and edit it';
+    throw new ConfigError(file, [{ line: 0, column: 0, path: '', message, remedy }]);
+  }
+  return parseConfig(text, options);
+}
 
 /** Checks the text of a file. Throws a ConfigError with every problem. */
-export declare function parseConfig(text: string, options: ReadOptions): ParsedConfig;
+export function parseConfig(text: string, { file, env, readFile = readText }: ReadOptions): ParsedConfig {
+  const { report, root, targets } = parseText(text);
+  const sources = { env, readFile: readOnce(readFile) };
+  const variables = new Set<string>();
+  if (root === null) throw new ConfigError(file, report.problems());
+
+  const reading = { report, sources, targets, variables, nodesLeft: nodesMax };
+  const draft = (readNode(reading, ruleOf(configSchema), root, []) ?? {}) as Draft<ConfigFile>;
+  checkFile(draft, report, sources);
+  const problems = report.problems();
+  if (problems.length > 0) throw new ConfigError(file, problems);
+  const config = normalise(draft as ConfigFile, sources);
+  if (draft.database?.url === undefined && env['DATABASE_URL']) variables.add('DATABASE_URL');
+  return { config, variables: [...variables].toSorted(), warnings: report.warnings() };
+}
+
+const nodesMax = 100_000;
+
+const readText = (path: string): string => readFileSync(path, 'utf8');
+
+/** So that what was checked is what is used, whatever happens to the file in between. */
+function readOnce(readFile: (path: string) => string): (path: string) => string {
+  const texts = new Map<string, string>();
+  return (path) => {
+    const text = texts.get(path) ?? readFile(path);
+    texts.set(path, text);
+    return text;
+  };
+}

@@ -4,50 +4,8 @@
 // message. A key with a default is always there once the file has been read, so its type is not optional.
 
 import Type, { type Static } from 'typebox';
-
-const boolean = (description: string, byDefault: boolean) =>
-  Type.Boolean({ description, default: byDefault, expects: 'true or false' });
-
-const duration = (description: string, byDefault: string) =>
-  Type.String({
-    description,
-    default: byDefault,
-    pattern: '^\\d{1,9}(ms|s|m|h|d)$',
-    expects: 'a number with its unit (ms, s, m, h or d)',
-    examples: ['250ms', '30s', '5m'],
-  });
-
-const port = (description: string, byDefault: number) =>
-  Type.Integer({
-    description,
-    default: byDefault,
-    minimum: 0,
-    maximum: 65_535,
-    expects: 'a port from 0 to 65535 (0 takes a free one)',
-    examples: [byDefault],
-  });
-
-const host = (description: string) =>
-  Type.String({
-    description,
-    default: '0.0.0.0',
-    pattern: '^[A-Za-z0-9._:%-]{1,255}$',
-    expects: 'a host name or an IP address without brackets',
-    examples: ['127.0.0.1', '::'],
-  });
-
-const text = (description: string, example: string) => ({
-  description,
-  pattern: '^[^\\x00-\\x1f\\x7f]+$',
-  expects: 'some text on one line',
-  examples: [example],
-});
-
-const headerName = {
-  pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$",
-  expects: 'the name of a header field',
-  examples: ['X-Api-Version'],
-};
+import { routeSchema, upstreamSchema } from './forwarding.ts';
+import { boolean, duration, headerName, host, port, text, upstreamUrl } from './kinds.ts';
 
 const serverSchema = Type.Object(
   {
@@ -87,6 +45,7 @@ const databaseSchema = Type.Object(
         description:
           '`sqlite:PATH` or `postgres://…`. When the key is absent, `DATABASE_URL` decides, and without that it is ' +
           '`tollgate.db` in `dataDir`.',
+        kind: 'URL',
         pattern: '^(sqlite:(?!//).+|postgres(ql)?://.+)$',
         expects: 'sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE, special characters percent-encoded',
         examples: ['postgres://tollgate@127.0.0.1:5432/tollgate'],
@@ -145,141 +104,6 @@ const authSchema = Type.Object(
   { description: 'How callers are identified.' },
 );
 
-const upstreamUrl = (description: string) =>
-  Type.String({
-    description,
-    pattern: '^[Hh][Tt][Tt][Pp][Ss]?://[^\\s\\\\@?#]+$',
-    expects: 'http://HOST:PORT or https://HOST/PATH, without user, query or fragment',
-    examples: ['http://127.0.0.1:4000'],
-    secret: true,
-  });
-
-const upstreamSchema = Type.Object(
-  {
-    targets: Type.Array(upstreamUrl('Where it is. A path in the URL is put before the forwarded path.'), {
-      description: 'The URL of the upstream, as a list of one.',
-      minItems: 1,
-      maxItems: 1,
-      expects: 'a list with one URL',
-    }),
-    preserveHost: boolean("Send the client's `Host` instead of the upstream's own.", false),
-    connectTimeout: duration('The limit for opening a connection.', '5s'),
-    responseHeaderTimeout: duration('The limit from the request to the header of the answer.', '60s'),
-    readTimeout: Type.String({
-      description: 'The limit between two reads of an answer; `0` for none.',
-      default: '5m',
-      pattern: '^(0|\\d{1,9}(ms|s|m|h|d))$',
-      expects: 'a number with its unit (ms, s, m, h or d), or 0 for no limit',
-      examples: ['5m', '0'],
-    }),
-    tls: Type.Object(
-      {
-        ca: Type.Optional(
-          Type.String(
-            text('A PEM file with the certificates to trust instead of the public ones.', 'certs/internal-ca.pem'),
-          ),
-        ),
-        insecureSkipVerify: boolean('Accept any certificate. Never in production.', false),
-      },
-      { description: 'How an https upstream is verified.' },
-    ),
-  },
-  { description: 'An upstream with its settings.' },
-);
-
-const path = {
-  pattern: '^/[!-~]{0,255}$',
-  expects: 'a path that begins with / and has at most 256 characters, others than plain ASCII percent-encoded',
-};
-
-const headerRules = (description: string) =>
-  Type.Object(
-    {
-      set: Type.Record(
-        Type.String({ ...headerName }),
-        Type.String({
-          description: 'The value of the field.',
-          pattern: '^[\\t\\x20-\\x7e\\x80-\\xff]*$',
-          maxLength: 8192,
-          expects: 'text on one line',
-          examples: ['2024-06-01'],
-          secret: true,
-        }),
-        { description: 'Fields to set, in place of what was sent.' },
-      ),
-      remove: Type.Array(Type.String({ ...headerName, description: 'A header field.' }), {
-        description: 'Fields to remove.',
-        default: [],
-        expects: 'a list of header fields',
-      }),
-    },
-    { description },
-  );
-
-const routeSchema = Type.Object(
-  {
-    path: Type.String({
-      ...path,
-      description: 'The prefix to match, on segment boundaries; with `exact`, the whole path.',
-      examples: ['/v1/chat'],
-    }),
-    upstream: Type.String({ ...text('The name of the upstream to forward to.', 'api') }),
-    exact: boolean('Match the whole path only.', false),
-    name: Type.Optional(
-      Type.String({
-        description: 'The label in logs, metrics and the ledger. When absent: the methods, if listed, and the path.',
-        pattern: '^[!-~]([ -~]{0,62}[!-~])?$',
-        expects: 'at most 64 printable ASCII characters',
-        examples: ['chat'],
-      }),
-    ),
-    methods: Type.Optional(
-      Type.Array(
-        Type.String({
-          description: 'A method.',
-          pattern: '^[A-Za-z]+(-[A-Za-z]+)?$',
-          expects: 'the name of an HTTP method',
-          examples: ['POST'],
-        }),
-        {
-          description: 'The methods to match; all when absent. `HEAD` follows `GET`.',
-          minItems: 1,
-          maxItems: 64,
-          expects: 'a list of methods',
-        },
-      ),
-    ),
-    rewritePrefix: Type.Optional(
-      Type.String({
-        ...path,
-        description: 'What replaces the matched prefix on the way to the upstream; the path is kept when absent.',
-        examples: ['/v2'],
-      }),
-    ),
-    cost: Type.Integer({
-      description: 'The credits that one successful call takes. Not with `auth: none`, which is free.',
-      default: 1,
-      minimum: 0,
-      maximum: 1_000_000_000_000,
-      expects: 'a whole number from 0 to 1000000000000',
-      examples: [10],
-    }),
-    auth: Type.Union([Type.Array(Type.Enum(['key'])), Type.Enum(['none'])], {
-      description: 'Who may call: callers with an API key, or `none` for anyone, free of charge.',
-      default: ['key'],
-      expects: '[key] or none',
-    }),
-    headers: Type.Object(
-      {
-        request: headerRules('Changes to the fields that the upstream gets.'),
-        response: headerRules('Changes to the fields that the caller gets.'),
-      },
-      { description: 'Header fields to change on the way.' },
-    ),
-  },
-  { description: 'A route: what to match, where to forward it, and what it costs.' },
-);
-
 /** The schema of gateway.yaml. */
 export const configSchema = Type.Object(
   {
@@ -292,12 +116,9 @@ export const configSchema = Type.Object(
       default: 'data',
     }),
     plans: Type.Record(
-      Type.String({
-        pattern: '^[^\\s\\x00-\\x1f\\x7f]([^\\x00-\\x1f\\x7f]{0,62}[^\\s\\x00-\\x1f\\x7f])?$',
-        expects: 'a name of at most 64 characters',
-      }),
+      Type.String({ pattern: '^[^\\s\\x00-\\x1f\\x7f]([^\\x00-\\x1f\\x7f]{0,62}[^\\s\\x00-\\x1f\\x7f])?$' }),
       planSchema,
-      { description: 'The plans, by name.' },
+      { description: 'The plans, by name.', expectsName: 'a name of at most 64 characters' },
     ),
     defaultPlan: Type.String({
       ...text('The plan of a new user: a key of `plans`, or `Basic`.', 'Basic'),
@@ -306,6 +127,7 @@ export const configSchema = Type.Object(
     topUpUrl: Type.Optional(
       Type.String({
         description: 'Where credits are bought: sent as `Link: …; rel="payment"` with a 402.',
+        kind: 'URL',
         pattern: '^[Hh][Tt][Tt][Pp][Ss]?://[^\\s<>"]+$',
         expects: 'an http or https URL',
         examples: ['https://example.com/billing'],
@@ -313,12 +135,16 @@ export const configSchema = Type.Object(
     ),
     auth: authSchema,
     upstreams: Type.Record(
-      Type.String({
-        pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$',
-        expects: 'a name of letters, digits, - and _, at most 64',
+      Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$' }),
+      Type.Union([upstreamUrl('The URL alone, with every setting at its default.'), upstreamSchema], {
+        expects: 'a URL without user, query or fragment, or a mapping with targets',
       }),
-      Type.Union([upstreamUrl('The URL alone, with every setting at its default.'), upstreamSchema]),
-      { description: 'The APIs behind the gateway, by name.', minProperties: 1 },
+      {
+        description: 'The APIs behind the gateway, by name.',
+        minProperties: 1,
+        expects: 'at least one upstream below it, for example api: http://127.0.0.1:4000',
+        expectsName: 'a name of letters, digits, - and _, at most 64',
+      },
     ),
     routes: Type.Array(routeSchema, {
       description: 'What to match. The longest matching path decides, wherever it stands in the list.',
@@ -327,8 +153,14 @@ export const configSchema = Type.Object(
       expects: 'a list of at least one route',
     }),
   },
-  { description: 'The configuration of Tollgate.' },
+  {
+    description: 'The configuration of Tollgate.',
+    expects: 'upstreams and routes, as in gateway.example.yaml',
+  },
 );
 
 /** A file that has been read: every key that has a default is there; durations and URLs are still text. */
 export type ConfigFile = Static<typeof configSchema>;
+
+/** What could be read of a file with problems: anything may be missing. */
+export type Draft<T> = T extends object ? { [K in keyof T]?: Draft<T[K]> | undefined } : T | undefined;

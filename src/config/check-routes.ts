@@ -1,0 +1,154 @@
+// The checks of `routes`: that each refers to an upstream, has a path with one reading, changes no field that the
+// gateway answers for, and that no call is claimed by two of them.
+
+import { METHODS } from 'node:http';
+import { routeName } from './normalise.ts';
+import { findPathFault, isReserved, looselyRead, reservedPrefix, trimPrefix } from './paths.ts';
+import type { Path, Report } from './report.ts';
+import { knownRemedy } from './rule.ts';
+import type { ConfigFile, Draft } from './schema.ts';
+
+type DraftRoute = Draft<ConfigFile['routes'][number]>;
+
+/** Checks every route by itself, and all of them together. */
+export function checkRoutes({ routes, upstreams }: Draft<ConfigFile>, report: Report): void {
+  const claims: Claim[] = [];
+  const names = new Map<string, number>();
+  for (const [index, route] of routes?.entries() ?? []) {
+    if (!route) continue;
+    const path: Path = ['routes', index];
+    checkUpstreamName(report, [...path, 'upstream'], route.upstream, upstreams);
+    checkPath(report, [...path, 'path'], route.path, true);
+    checkPath(report, [...path, 'rewritePrefix'], route.rewritePrefix, false);
+    checkMethods(report, [...path, 'methods'], route.methods);
+    checkHeaderRules(report, [...path, 'headers'], route.headers);
+    if (route.auth === 'none' && report.isWritten([...path, 'cost'])) {
+      report.add([...path, 'cost'], 'stands beside auth: none, which is free', 'Remove one of the two');
+    }
+    checkClaim(report, path, claims, index, route);
+    checkName(report, path, names, index, route);
+  }
+}
+
+function checkUpstreamName(
+  report: Report,
+  path: Path,
+  name: string | undefined,
+  upstreams: Draft<ConfigFile>['upstreams'],
+): void {
+  if (name === undefined || !upstreams || Object.hasOwn(upstreams, name)) return;
+  report.add(path, `${report.say(path, name)}, which is no upstream`, knownRemedy(name, Object.keys(upstreams)));
+}
+
+function checkPath(report: Report, key: Path, path: string | undefined, isMatched: boolean): void {
+  if (path === undefined) return;
+  const fault = findPathFault(path);
+  if (fault) report.add(key, fault.message, fault.remedy);
+  else if (isMatched && isReserved(path)) {
+    report.add(key, `lies under ${reservedPrefix}, which is the gateway's own`, 'Choose another path');
+  }
+}
+
+function checkMethods(report: Report, path: Path, methods: DraftRoute['methods']): void {
+  for (const [index, method] of methods?.entries() ?? []) {
+    const known = METHODS.filter((name) => name !== 'CONNECT');
+    if (method === undefined || known.includes(method.toUpperCase())) continue;
+    const step = [...path, index];
+    report.add(step, `${report.say(step, method)}, which is no method here`, knownRemedy(method, known));
+  }
+}
+
+/** Fields that belong to one connection (RFC 9110 §7.6.1) or that the gateway itself answers for. */
+const ownFields = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'http2-settings',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** Refuses the name of a field that no rule may touch. */
+export function checkHeaderName(report: Report, path: Path, name: string | undefined): void {
+  const field = name?.toLowerCase().replaceAll('_', '-') ?? '';
+  if (!ownFields.has(field) && !/^x-(tollgate|credits)-/.test(field)) return;
+  report.add(path, "names a field that is the gateway's own", 'Leave it to the gateway');
+}
+
+function checkHeaderRules(report: Report, path: Path, headers: DraftRoute['headers']): void {
+  for (const direction of ['request', 'response'] as const) {
+    const rules = headers?.[direction];
+    const seen = new Set<string>();
+    const checkOnce = (step: Path, name: string | undefined): void => {
+      if (name === undefined) return;
+      checkHeaderName(report, step, name);
+      if (seen.has(name.toLowerCase()))
+        report.add(step, 'names a field that has a rule already', 'Keep one of the two');
+      seen.add(name.toLowerCase());
+    };
+    for (const name of Object.keys(rules?.set ?? {})) {
+      const step = [...path, direction, 'set', name];
+      checkOnce(step, name);
+      if (direction === 'request') warnOfCredential(report, step, name);
+    }
+    for (const [index, name] of rules?.remove?.entries() ?? []) checkOnce([...path, direction, 'remove', index], name);
+  }
+}
+
+function warnOfCredential(report: Report, path: Path, name: string): void {
+  if (report.namesOf(path).length > 0 || !/authorization|cookie|key|secret|token/i.test(name)) return;
+  report.warn(path, 'seems to hold a credential in clear text', 'Put the value in a variable or a file');
+}
+
+/** What a route claims: a path, and methods, or all of them. */
+interface Claim {
+  readonly index: number;
+  readonly path: string;
+  readonly loose: string;
+  readonly methods: readonly string[] | null;
+}
+
+function checkClaim(report: Report, key: Path, claims: Claim[], index: number, route: DraftRoute): void {
+  const areMethodsUnread = route.methods === undefined && report.isWritten([...key, 'methods']);
+  if (route.path === undefined || areMethodsUnread) return;
+  const path = route.exact ? route.path : trimPrefix(route.path);
+  const loose = looselyRead(path);
+  const methods = route.methods ? claimedMethods(route.methods) : null;
+  const step = [...key, 'path'];
+  for (const other of claims) {
+    if (other.path !== path) {
+      if (other.loose !== loose) continue;
+      const message = `differs from the path of routes[${other.index}] in case or escapes alone`;
+      report.add(step, message, 'Write one of the two: calls that both could take are refused');
+    } else {
+      const shared = methods?.find((method) => other.methods?.includes(method));
+      if (shared === undefined && (methods !== null || other.methods !== null)) continue;
+      const message = `is the path of routes[${other.index}] too, with ${shared ?? 'all methods'}`;
+      report.add(step, message, 'Remove one of the two, or give them different methods');
+    }
+    break;
+  }
+  claims.push({ index, path, loose, methods });
+}
+
+function claimedMethods(methods: readonly (string | undefined)[]): string[] {
+  const claimed = methods.map((method) => method?.toUpperCase() ?? '');
+  return claimed.includes('GET') ? [...claimed, 'HEAD'] : claimed;
+}
+
+function checkName(report: Report, key: Path, names: Map<string, number>, index: number, route: DraftRoute): void {
+  const name = route.name ?? (route.path === undefined ? undefined : routeName(route.path, route.methods));
+  if (name === undefined) return;
+  const first = names.get(name);
+  // Without a name of its own, a twin has been reported for its path.
+  if (first === undefined) names.set(name, index);
+  else if (route.name !== undefined)
+    report.add([...key, 'name'], `is the name of routes[${first}] too`, 'Choose another');
+}

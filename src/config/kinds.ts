@@ -1,0 +1,64 @@
+// The kinds of value that several keys of gateway.yaml take: each with its pattern and the words for an error.
+
+import Type from 'typebox';
+
+export const boolean = (description: string, byDefault: boolean) =>
+  Type.Boolean({ description, default: byDefault, expects: 'true or false' });
+
+/** From 1 ms on: 0 would turn a limit off, which only a key that says so can do. */
+export const duration = (description: string, byDefault: string) =>
+  Type.String({
+    description,
+    default: byDefault,
+    kind: 'duration',
+    pattern: '^[1-9]\\d{0,8}(ms|s|m|h|d)$',
+    expects: 'a number from 1 with its unit (ms, s, m, h or d)',
+    examples: ['250ms', '30s', '5m'],
+  });
+
+export const port = (description: string, byDefault: number) =>
+  Type.Integer({
+    description,
+    default: byDefault,
+    minimum: 0,
+    maximum: 65_535,
+    expects: 'a port from 0 to 65535 (0 takes a free one)',
+    examples: [byDefault],
+  });
+
+export const host = (description: string) =>
+  Type.String({
+    description,
+    default: '0.0.0.0',
+    pattern: '^[A-Za-z0-9._:%-]{1,255}$',
+    expects: 'a host name or an IP address without brackets',
+    examples: ['127.0.0.1', '::'],
+  });
+
+export const text = (description: string, example: string) => ({
+  description,
+  pattern: '^[^\\x00-\\x1f\\x7f]+$',
+  expects: 'some text on one line',
+  examples: [example],
+});
+
+export const headerName = {
+  pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$",
+  expects: 'the name of a header field',
+  examples: ['X-Api-Version'],
+};
+
+export const path = {
+  pattern: '^/[!-~]{0,255}$',
+  expects: 'a path that begins with / and has at most 256 characters, others than plain ASCII percent-encoded',
+};
+
+export const upstreamUrl = (description: string) =>
+  Type.String({
+    description,
+    kind: 'URL',
+    pattern: '^[Hh][Tt][Tt][Pp][Ss]?://[^\\s\\\\@?#/]+(/[^\\s\\\\?#]*)?$',
+    expects: 'http://HOST:PORT or https://HOST/PATH, without user, query or fragment',
+    examples: ['http://127.0.0.1:4000'],
+    secret: true,
+  });

@@ -1,0 +1,98 @@
+// Turns a file without problems into the frozen Config: durations into milliseconds, URLs and paths into one
+// spelling, names of files into their content, and everything that may be left out into what it then means.
+
+import { join } from 'node:path';
+import ms, { type StringValue } from 'ms';
+import Type from 'typebox';
+import Value from 'typebox/value';
+import type { Config, HeaderRules, Route, Upstream } from './config.ts';
+import { upstreamSchema } from './forwarding.ts';
+import { trimPrefix } from './paths.ts';
+import type { ConfigFile } from './schema.ts';
+import type { Sources } from './substitute.ts';
+
+/** The configuration of a file that has passed every check. */
+export function normalise(file: ConfigFile, { env, readFile }: Sources): Config {
+  const { server, database, dataDir } = file;
+  const url = database.url ?? (env['DATABASE_URL'] || `sqlite:${join(dataDir, 'tollgate.db')}`);
+  const upstreams = Object.entries(file.upstreams).map(([name, upstream]) =>
+    normaliseUpstream(name, upstream, readFile),
+  );
+  return freezeDeeply<Config>({
+    server: { ...server, shutdownTimeout: parseDuration(server.shutdownTimeout) },
+    ops: file.ops,
+    log: file.log,
+    database: { ...database, url },
+    dataDir,
+    plans: nameless({ Basic: { startingCredits: 5000 }, ...file.plans }),
+    defaultPlan: file.defaultPlan,
+    topUpUrl: file.topUpUrl === undefined ? null : new URL(file.topUpUrl).href,
+    auth: { apiKeys: { headers: [...new Set(file.auth.apiKeys.headers.map((name) => name.toLowerCase()))] } },
+    upstreams: nameless(Object.fromEntries(upstreams.map((upstream) => [upstream.name, upstream]))),
+    routes: file.routes.map(normaliseRoute),
+  });
+}
+
+type FileUpstream = Exclude<ConfigFile['upstreams'][string], string>;
+
+/** The settings of an upstream that is written as a URL alone. */
+const upstreamDefaults = Value.Create(Type.Omit(upstreamSchema, ['targets']));
+
+function normaliseUpstream(name: string, written: string | FileUpstream, readFile: Sources['readFile']): Upstream {
+  const upstream = typeof written === 'string' ? { ...upstreamDefaults, targets: [written] } : written;
+  const { ca, insecureSkipVerify } = upstream.tls;
+  return {
+    name,
+    url: new URL(upstream.targets[0] ?? '').href.replace(/\/+$/, ''),
+    preserveHost: upstream.preserveHost,
+    connectTimeout: parseDuration(upstream.connectTimeout),
+    responseHeaderTimeout: parseDuration(upstream.responseHeaderTimeout),
+    readTimeout: parseDuration(upstream.readTimeout),
+    tls: { ca: ca === undefined ? null : readFile(ca), insecureSkipVerify },
+  };
+}
+
+function normaliseRoute(route: ConfigFile['routes'][number]): Route {
+  const trim = (path: string): string => (route.exact ? path : trimPrefix(path));
+  const isFree = route.auth === 'none';
+  return {
+    name: route.name ?? routeName(route.path, route.methods),
+    path: trim(route.path),
+    exact: route.exact,
+    methods: route.methods ? [...new Set(route.methods.map((method) => method.toUpperCase()))] : null,
+    upstream: route.upstream,
+    rewritePrefix: route.rewritePrefix === undefined ? null : trim(route.rewritePrefix),
+    cost: isFree ? 0 : route.cost,
+    auth: isFree ? 'none' : 'key',
+    headers: { request: normaliseRules(route.headers.request), response: normaliseRules(route.headers.response) },
+  };
+}
+
+/** The label of a route without a name: `/v1/chat`, or `POST /v1/chat` when it lists methods. */
+export function routeName(path: string, methods: readonly (string | undefined)[] | undefined): string {
+  const listed = methods?.map((method) => method?.toUpperCase() ?? '') ?? [];
+  return listed.length === 0 ? path : `${[...new Set(listed)].join(',')} ${path}`;
+}
+
+function normaliseRules({ set, remove }: ConfigFile['routes'][number]['headers']['request']): HeaderRules {
+  const lower = Object.entries(set).map(([name, value]) => [name.toLowerCase(), value] as const);
+  return { set: nameless(Object.fromEntries(lower)), remove: remove.map((name) => name.toLowerCase()) };
+}
+
+/** The milliseconds of a duration that has the form of one. */
+export function parseDuration(duration: string): number {
+  return duration === '0' ? 0 : ms(duration as StringValue);
+}
+
+/** Records keyed by names that people choose have no prototype, so that no name meets `constructor`. */
+function nameless<T>(record: Record<string, T>): Record<string, T> {
+  return Object.assign(Object.create(null), record);
+}
+
+function freezeDeeply<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const part of Object.values(value)) freezeDeeply(part);
+  }
+  return value;
+}
