@@ -1,0 +1,229 @@
+// The meter: holds credits for a call before it is forwarded, and turns the hold into a charge or gives it back when the
+// call has ended. A hold that the lease covers costs no I/O. Every hold ends exactly once, by settle or by release; the
+// charge's id is made here, before anything is forwarded, so that it can be booked once whatever fails.
+
+import { strict as assert } from 'node:assert';
+import type { BaseLogger } from 'pino';
+import { v7 as uuidv7 } from 'uuid';
+import { type ErrorCode, TollgateError } from '../errors.ts';
+import type { Database } from '../store/database.ts';
+import type { Charge } from '../store/sync/exchange.ts';
+import { hourOf } from '../store/sync/statements.ts';
+import { type Books, countCall, lineOf, openBooks } from './books.ts';
+import { creditsLeft, releaseHold, settleHold, takeHold } from './lease.ts';
+import { type Line, rememberedRefusal, serveLine } from './line.ts';
+import { hasNews } from './message.ts';
+import { Sync, type SyncObserver } from './sync.ts';
+
+/** Who pays. `request.user` satisfies it. */
+export interface Caller {
+  readonly userId: string;
+  /** The API key that was used, or null. */
+  readonly keyId: string | null;
+  readonly hasKeyLimit: boolean;
+}
+
+export interface Call {
+  /** Credits, a whole number above 0. */
+  readonly cost: number;
+  readonly route: string;
+  readonly requestId: string;
+}
+
+/** Credits that one call in flight has reserved. */
+export interface Hold extends Caller, Call {
+  /** Becomes the id of the ledger entry if the call is charged. */
+  readonly chargeId: string;
+  readonly takenAtMs: number;
+}
+
+export interface MeterObserver extends SyncObserver {
+  charged(charge: Charge, creditsLeft: number): void;
+  refused(caller: Caller, call: Call, code: ErrorCode, creditsLeft: number): void;
+  /** A call was admitted while the store was down. */
+  admittedWhileDown(): void;
+}
+
+export interface MeterOptions {
+  readonly database: Database;
+  readonly log: BaseLogger;
+  readonly observer: MeterObserver;
+}
+
+/** What the meter looks like from outside: for metrics and health. */
+export interface MeterState {
+  readonly instance: string;
+  readonly isStoreUp: boolean;
+  readonly holdsOpen: number;
+  readonly oldestHoldSeconds: number;
+  readonly leasedCredits: number;
+  readonly unsentCharges: number;
+  readonly oldestUnsentSeconds: number;
+}
+
+/** Calls in line beyond this are refused. */
+const waitingMax = 10_000;
+/** Settled charges in memory beyond this stop new holds: what a crash could lose stays bounded. */
+const unsentMax = 10_000;
+
+/** Opens the meter as a new instance in the database. Throws what the driver throws when the database is down. */
+export async function openMeter(options: MeterOptions): Promise<Meter> {
+  const books = openBooks();
+  const sync = new Sync(options.database, books, options.log, options.observer);
+  await sync.start();
+  return new Meter(books, sync, options);
+}
+
+export class Meter {
+  readonly #books: Books;
+  readonly #sync: Sync;
+  readonly #observer: MeterObserver;
+  readonly #log: BaseLogger;
+  readonly #open = new Map<Hold, Line>();
+  #isClosing = false;
+
+  constructor(books: Books, sync: Sync, { observer, log }: MeterOptions) {
+    this.#books = books;
+    this.#sync = sync;
+    this.#observer = observer;
+    this.#log = log;
+  }
+
+  /**
+   * Holds the cost of a call. At once when the lease covers it; else a promise that the next exchanges answer.
+   * Throws or rejects with TG_CREDITS_INSUFFICIENT, TG_KEY_LIMIT_REACHED (facts: required, remaining),
+   * TG_CREDITS_RESERVED, TG_STORE_UNAVAILABLE, TG_OVERLOADED or TG_SHUTTING_DOWN. The caller may be gone when the
+   * promise is answered: whoever awaits it checks, and releases.
+   */
+  hold(caller: Caller, call: Call): Hold | Promise<Hold> {
+    const nowMs = performance.now();
+    const line = lineOf(this.#books, caller.userId, keyOf(caller), nowMs);
+    const obstacle = this.#obstacle();
+    if (obstacle !== null) throw this.#refused(caller, call, new TollgateError(obstacle));
+    if (line.waiting.length === 0 && takeHold(line.lease, call.cost, nowMs))
+      return this.#admit(line, caller, call, nowMs);
+    const refusal = rememberedRefusal(line, call.cost, nowMs);
+    if (refusal !== null) throw this.#refused(caller, call, refusal);
+    if (!this.#sync.isUp) throw this.#refused(caller, call, new TollgateError('TG_STORE_UNAVAILABLE'));
+    if (this.#books.waitingCalls >= waitingMax) throw this.#refused(caller, call, new TollgateError('TG_OVERLOADED'));
+    return this.#wait(line, caller, call, nowMs);
+  }
+
+  #obstacle(): ErrorCode | null {
+    if (this.#isClosing) return 'TG_SHUTTING_DOWN';
+    return this.#books.owed.size >= unsentMax ? 'TG_STORE_UNAVAILABLE' : null;
+  }
+
+  #wait(line: Line, caller: Caller, call: Call, nowMs: number): Promise<Hold> {
+    return new Promise((resolve, reject) => {
+      this.#books.waitingCalls += 1;
+      line.waiting.push({
+        cost: call.cost,
+        sinceMs: nowMs,
+        admit: () => {
+          this.#books.waitingCalls -= 1;
+          resolve(this.#admit(line, caller, call, performance.now()));
+        },
+        refuse: (error) => {
+          this.#books.waitingCalls -= 1;
+          reject(this.#refused(caller, call, error));
+        },
+      });
+      this.#books.dirty.add(line);
+      this.#sync.schedule();
+    });
+  }
+
+  #admit(line: Line, { userId, keyId, hasKeyLimit }: Caller, { cost, route, requestId }: Call, nowMs: number): Hold {
+    const hold: Hold = { chargeId: uuidv7(), userId, keyId, hasKeyLimit, cost, route, requestId, takenAtMs: nowMs };
+    this.#open.set(hold, line);
+    if (!this.#sync.isUp) this.#observer.admittedWhileDown();
+    return hold;
+  }
+
+  #refused(caller: Caller, call: Call, error: TollgateError): TollgateError {
+    if (error.status === 402) this.#count(caller.userId, call.route, 'refused');
+    this.#observer.refused(caller, call, error.code, this.credits(caller));
+    return error;
+  }
+
+  /** The call succeeded with this status: its hold becomes a charge. */
+  settle(hold: Hold, status: number): void {
+    const line = this.#end(hold);
+    settleHold(line.lease, hold.cost);
+    const { chargeId: id, userId: user, keyId: key, cost, route, requestId } = hold;
+    const charge: Charge = { id, user, key, cost, route, status, requestId, at: new Date().toISOString() };
+    this.#books.owed.set(id, { charge, line, settledAtMs: performance.now() });
+    this.#observer.charged(charge, creditsLeft(line.lease.account));
+    this.#sync.schedule();
+  }
+
+  /** The call ended in a way that costs nothing: its hold is given back. */
+  release(hold: Hold): void {
+    const line = this.#end(hold);
+    releaseHold(line.lease, hold.cost);
+    this.#count(hold.userId, hold.route, 'failed');
+    serveLine(line, performance.now());
+    if (!hasNews(line)) return;
+    this.#books.dirty.add(line);
+    this.#sync.schedule();
+  }
+
+  #end(hold: Hold): Line {
+    const line = this.#open.get(hold);
+    assert.ok(line !== undefined, 'a hold ends exactly once');
+    this.#open.delete(hold);
+    return line;
+  }
+
+  /** Counts a call on a route of cost 0. */
+  free(caller: Caller, route: string, isFailed: boolean): void {
+    this.#count(caller.userId, route, isFailed ? 'failed' : 'calls');
+  }
+
+  #count(user: string, route: string, kind: 'calls' | 'failed' | 'refused'): void {
+    countCall(this.#books, user, route, hourOf(new Date().toISOString()), kind);
+  }
+
+  /** Credits that the caller has left as known here, never negative. Without `charged` this hold is left out. */
+  remaining(hold: Hold, charged: boolean): number {
+    const line = this.#open.get(hold);
+    assert.ok(line !== undefined, 'asked while the hold is open');
+    const { balance, held, unsent } = line.lease.account;
+    return Math.max(0, balance - unsent - held + (charged ? 0 : hold.cost));
+  }
+
+  /** Credits that a caller has left as known here; 0 for one who has not called. */
+  credits(caller: Caller): number {
+    const account = this.#books.accounts.get(caller.userId);
+    return account === undefined ? 0 : creditsLeft(account);
+  }
+
+  state(): MeterState {
+    const nowMs = performance.now();
+    let leasedCredits = 0;
+    for (const { lease } of this.#books.lines.values()) leasedCredits += lease.amount;
+    const [oldestHold] = this.#open.keys();
+    const [oldestOwed] = this.#books.owed.values();
+    return {
+      instance: this.#sync.instance,
+      isStoreUp: this.#sync.isUp,
+      holdsOpen: this.#open.size,
+      oldestHoldSeconds: oldestHold === undefined ? 0 : (nowMs - oldestHold.takenAtMs) / 1000,
+      leasedCredits,
+      unsentCharges: this.#books.owed.size,
+      oldestUnsentSeconds: oldestOwed === undefined ? 0 : (nowMs - oldestOwed.settledAtMs) / 1000,
+    };
+  }
+
+  /** Takes no more holds, hands in every charge and lease. Call it when all calls have ended. Safe to call twice. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    const lost = await this.#sync.close();
+    if (lost > 0) this.#log.error({ charges: lost }, 'charges could not be handed in before the end');
+  }
+}
+
+function keyOf({ keyId, hasKeyLimit }: Caller): string {
+  return hasKeyLimit && keyId !== null ? keyId : '';
+}

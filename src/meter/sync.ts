@@ -1,0 +1,206 @@
+// When the books go to the store: the pace of the exchange, one at a time, and what happens when the store is silent,
+// when this instance turns out to be fenced, and when another instance has stopped moving.
+
+import type { BaseLogger } from 'pino';
+import type { Database } from '../store/database.ts';
+import { fenceInstance, registerInstance } from '../store/instances.ts';
+import { type Change, exchange, type LockPolicy, type SyncReply } from '../store/sync/exchange.ts';
+import { UsersLockedError } from '../store/sync/transaction.ts';
+import type { Books } from './books.ts';
+import { endSilentWaits } from './line.ts';
+import { applyReply, makeMessage, markIdle, type Outgoing, takeBack } from './message.ts';
+import { Watch } from './watch.ts';
+
+/** The shortest time between the starts of two exchanges: with calls in line, with charges, with nothing to say. */
+const waitingPaceMs = 10;
+const chargesPaceMs = 50;
+const heartbeatMs = 500;
+/** So many charges at once need no waiting for more. */
+const fullMessageCharges = 1_000;
+/** After a slow exchange the pause is as long as it took, at most this. */
+const pauseMaxMs = 1_000;
+/** The first pause after a failure; it doubles up to `pauseMaxMs`. */
+const retryMs = 50;
+/** Without a reply for so long the store counts as down. */
+const downAfterMs = 2_000;
+/** Without a reply for so long nobody's identity can be vouched for. */
+const silentAfterMs = 30_000;
+/** For how long locked users are passed over once a lock took too long. */
+const skipLockedMs = 3_000;
+const idleSweepMs = 5_000;
+/** How long `close` tries to hand in what is owed. */
+const closeMaxMs = 10_000;
+
+export interface SyncObserver {
+  /** `isUp` is false when there was no reply. */
+  synced(seconds: number, charges: number, isUp: boolean): void;
+  overdrawn(credits: number): void;
+  /** Identities that changed; each is told once for each minute in which the store tells it. */
+  changed(changes: readonly Change[]): void;
+  /** The store has been silent for so long that cached identities must not be trusted any more. */
+  silent(): void;
+}
+
+/** Owns the timer of the exchange. `start` registers the instance; `close` hands everything in and fences it. */
+export class Sync {
+  readonly #database: Database;
+  readonly #books: Books;
+  readonly #log: BaseLogger;
+  readonly #observer: SyncObserver;
+  readonly #watch = new Watch();
+  #instance = '';
+  #seq = 0;
+  #timer: NodeJS.Timeout | null = null;
+  #timerDueMs = Number.POSITIVE_INFINITY;
+  #running: Promise<void> | null = null;
+  #startedAtMs = Number.NEGATIVE_INFINITY;
+  #restUntilMs = 0;
+  #repliedAtMs = 0;
+  #failures = 0;
+  #skipLockedUntilMs = 0;
+  #sweptAtMs = 0;
+  #isSilent = false;
+  #isClosing = false;
+  #seenChanges = new Set<number>();
+
+  constructor(database: Database, books: Books, log: BaseLogger, observer: SyncObserver) {
+    this.#database = database;
+    this.#books = books;
+    this.#log = log;
+    this.#observer = observer;
+  }
+
+  async start(): Promise<void> {
+    this.#instance = await registerInstance(this.#database.db);
+    this.#repliedAtMs = performance.now();
+    this.schedule();
+  }
+
+  /** False when nobody has heard from the store for `downAfterMs` and the last attempt failed. */
+  get isUp(): boolean {
+    return this.#failures === 0 || performance.now() - this.#repliedAtMs < downAfterMs;
+  }
+
+  get instance(): string {
+    return this.#instance;
+  }
+
+  /** Sets the timer to when the next exchange is due; cheap when it is set early enough already. */
+  schedule(): void {
+    if (this.#running !== null || this.#isClosing) return;
+    const dueMs = Math.max(this.#startedAtMs + this.#paceMs(), this.#restUntilMs);
+    if (this.#timer !== null) {
+      if (this.#timerDueMs <= dueMs) return;
+      clearTimeout(this.#timer);
+    }
+    this.#timerDueMs = dueMs;
+    this.#timer = setTimeout(() => this.#run(), Math.max(0, dueMs - performance.now()));
+  }
+
+  #paceMs(): number {
+    const { waitingCalls, owed, dirty } = this.#books;
+    if (waitingCalls > 0 || owed.size >= fullMessageCharges) return waitingPaceMs;
+    return owed.size > 0 || dirty.size > 0 ? chargesPaceMs : heartbeatMs;
+  }
+
+  #run(): void {
+    this.#timer = null;
+    this.#running = this.#exchangeOnce().finally(() => {
+      this.#running = null;
+      this.schedule();
+    });
+  }
+
+  async #exchangeOnce(): Promise<void> {
+    const startMs = performance.now();
+    this.#startedAtMs = startMs;
+    if (startMs - this.#sweptAtMs > idleSweepMs) {
+      this.#sweptAtMs = startMs;
+      markIdle(this.#books, startMs);
+    }
+    this.#seq += 1;
+    const outgoing = makeMessage(this.#books, this.#instance, this.#seq, this.#isClosing, startMs);
+    const locks: LockPolicy = startMs < this.#skipLockedUntilMs ? 'skip' : 'wait';
+    try {
+      const answer = await exchange(this.#database, outgoing.message, locks);
+      const nowMs = performance.now();
+      const tookMs = nowMs - startMs;
+      this.#restUntilMs = nowMs + Math.min(tookMs, pauseMaxMs);
+      this.#observer.synced(tookMs / 1000, outgoing.charges.length, true);
+      if (answer.stale) await this.#beginAnew(outgoing);
+      else this.#heard(outgoing, answer, nowMs);
+    } catch (error) {
+      takeBack(this.#books, outgoing);
+      if (error instanceof UsersLockedError) this.#skipLockedUntilMs = performance.now() + skipLockedMs;
+      else this.#failed(error, startMs);
+    }
+  }
+
+  #heard(outgoing: Outgoing, reply: SyncReply, nowMs: number): void {
+    if (this.#failures > 0) this.#log.info({ failures: this.#failures }, 'the store answers again');
+    this.#failures = 0;
+    this.#isSilent = false;
+    this.#repliedAtMs = nowMs;
+    applyReply(this.#books, outgoing, reply, nowMs);
+    // Users whose row is locked elsewhere wait on; not for ever.
+    for (const line of outgoing.lines.keys()) endSilentWaits(line, false, nowMs);
+    if (reply.gone.length > 0)
+      this.#log.warn({ users: reply.gone }, 'charges of users that no longer exist were booked');
+    if (reply.overdraft > 0) this.#observer.overdrawn(reply.overdraft);
+    const news = reply.changes.filter((change) => !this.#seenChanges.has(change.id));
+    this.#seenChanges = new Set(reply.changes.map((change) => change.id));
+    if (news.length > 0) this.#observer.changed(news);
+    for (const { id, seq } of this.#watch.stopped(reply.instances, this.#instance, nowMs)) void this.#fence(id, seq);
+  }
+
+  #failed(error: unknown, startMs: number): void {
+    const nowMs = performance.now();
+    this.#failures += 1;
+    const pauseMs = Math.min(pauseMaxMs, retryMs * 2 ** Math.min(this.#failures - 1, 10));
+    this.#restUntilMs = nowMs + Math.max(pauseMs, Math.min(nowMs - startMs, pauseMaxMs));
+    this.#observer.synced((nowMs - startMs) / 1000, 0, false);
+    const unsent = this.#books.owed.size;
+    this.#log.warn({ err: error, failures: this.#failures, unsent }, 'the store does not answer; charges are kept');
+    for (const line of this.#books.lines.values()) endSilentWaits(line, !this.isUp, nowMs);
+    if (!this.#isSilent && nowMs - this.#repliedAtMs > silentAfterMs) {
+      this.#isSilent = true;
+      this.#observer.silent();
+    }
+  }
+
+  /** Fenced: this process was taken for dead. It goes on as a new instance, which claims what is in use here. */
+  async #beginAnew(outgoing: Outgoing): Promise<void> {
+    takeBack(this.#books, outgoing);
+    const fenced = this.#instance;
+    this.#instance = await registerInstance(this.#database.db);
+    this.#seq = 0;
+    for (const line of this.#books.lines.values()) this.#books.dirty.add(line);
+    this.#log.warn({ fenced, instance: this.#instance }, 'this instance was fenced and goes on as a new one');
+  }
+
+  async #fence(id: string, seq: number): Promise<void> {
+    try {
+      if (await fenceInstance(this.#database.db, id, seq)) {
+        this.#log.warn({ instance: id }, 'an instance has stopped and was fenced; its leases are free');
+      }
+    } catch (error) {
+      this.#log.warn({ err: error, instance: id }, 'an instance that has stopped could not be fenced yet');
+    }
+  }
+
+  /** Hands in every charge and lease, then fences the instance. Returns how many charges could not be handed in. */
+  async close(): Promise<number> {
+    if (this.#isClosing) return this.#books.owed.size;
+    this.#isClosing = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#running;
+    const untilMs = performance.now() + closeMaxMs;
+    for (const line of this.#books.lines.values()) this.#books.dirty.add(line);
+    while ((this.#books.owed.size > 0 || this.#books.dirty.size > 0) && performance.now() < untilMs) {
+      await this.#exchangeOnce();
+      if (this.#failures > 0) await new Promise((resolve) => setTimeout(resolve, retryMs));
+    }
+    if (this.#books.owed.size === 0) await fenceInstance(this.#database.db, this.#instance, null);
+    return this.#books.owed.size;
+  }
+}

@@ -1,0 +1,34 @@
+// The gateway processes that share this database. Each start is a new instance; one that stands still is fenced, which
+// ends its leases for good. No clocks are compared: whoever watches counts its own seconds.
+
+import { sql } from 'kysely';
+import { v7 as uuidv7 } from 'uuid';
+import type { Db } from './database.ts';
+
+/** How long the row of an instance that is over stays, for a human who looks for it. */
+const fencedKeptDays = 1;
+
+/** Enters a new instance and returns its id. */
+export async function registerInstance(db: Db): Promise<string> {
+  const before = new Date(Date.now() - fencedKeptDays * 86_400_000).toISOString();
+  await db.deleteFrom('instances').where(sql<boolean>`fenced`).where('started_at', '<', before).execute();
+  const id = uuidv7();
+  await db.insertInto('instances').values({ id, seq: 0 }).execute();
+  return id;
+}
+
+/**
+ * Fences an instance that still stands at `seq` (any when null), and frees its leases at once. Returns false when it has
+ * moved on since, or was fenced before.
+ */
+export async function fenceInstance(db: Db, id: string, seq: number | null): Promise<boolean> {
+  return db.transaction().execute(async (trx) => {
+    let update = trx.updateTable('instances').set({ fenced: sql<boolean>`true` });
+    update = update.where('id', '=', id).where(sql<boolean>`NOT fenced`);
+    if (seq !== null) update = update.where('seq', '=', seq);
+    const fenced = await update.returning('id').executeTakeFirst();
+    if (fenced === undefined) return false;
+    await trx.deleteFrom('leases').where('instance', '=', id).execute();
+    return true;
+  });
+}

@@ -1,0 +1,204 @@
+// Every statement of an exchange, in the order they run: what is read under the locks, then what is written. Rows
+// travel as one JSON parameter, so that the text of a statement does not depend on their number.
+
+import { type CompiledQuery, type RawBuilder, sql } from 'kysely';
+import { type Db, isOneOf, isPostgres, rowsOf } from '../database.ts';
+import type { Change, Charge, LockPolicy, SyncMessage, Tally } from './exchange.ts';
+import type { LiveLease } from './grants.ts';
+
+/** For how long a change of identity is told to every instance: many heartbeats long. */
+const changesToldSeconds = 60;
+
+export function moveOn(db: Db, { instance, seq }: SyncMessage) {
+  return sql<{ id: string }>`UPDATE instances SET seq = ${seq}
+    WHERE id = ${instance} AND seq < ${seq} AND NOT fenced RETURNING id`.compile(db);
+}
+
+export function lockUsers(db: Db, users: string[], locks: LockPolicy) {
+  // SQLite has locked the whole file at BEGIN.
+  const lock = isPostgres(db) ? sql.raw(`FOR NO KEY UPDATE${locks === 'skip' ? ' SKIP LOCKED' : ''}`) : sql``;
+  return sql<{ id: string; credits: number }>`SELECT id, credits FROM users
+    WHERE ${isOneOf(db, 'id', users)} ORDER BY id ${lock}`.compile(db);
+}
+
+export function presentUsers(db: Db, users: string[]) {
+  return sql<{ id: string }>`SELECT id FROM users WHERE ${isOneOf(db, 'id', users)}`.compile(db);
+}
+
+export function liveLeases(db: Db, users: string[]) {
+  return sql<LiveLease & { user: string }>`
+    SELECT l.user_id AS "user", l.key_id AS "key", l.instance, l.amount, l.recall
+    FROM leases AS l JOIN instances AS i ON i.id = l.instance
+    WHERE NOT i.fenced AND ${isOneOf(db, 'l.user_id', users)}`.compile(db);
+}
+
+export function knownCharges(db: Db, { charges }: SyncMessage) {
+  const ids = charges.map((charge) => charge.id);
+  return sql<{ id: string }>`SELECT id FROM ledger WHERE ${isOneOf(db, 'id', ids)}`.compile(db);
+}
+
+export function limitedKeys(db: Db, { leases }: SyncMessage) {
+  const ids = leases.filter((ask) => ask.key !== '').map((ask) => ask.key);
+  return sql<{ id: string; limit: number | null; spent: number }>`
+    SELECT id, limit_credits AS "limit", spent FROM api_keys WHERE ${isOneOf(db, 'id', ids)}`.compile(db);
+}
+
+export function liveInstances(db: Db) {
+  return sql<{ id: string; seq: number }>`SELECT id, seq FROM instances WHERE NOT fenced`.compile(db);
+}
+
+export function askedLeases(db: Db, instance: string) {
+  return sql<{ user: string; key: string }>`SELECT user_id AS "user", key_id AS "key" FROM leases
+    WHERE instance = ${instance} AND recall = 'asked'`.compile(db);
+}
+
+export function recentChanges(db: Db) {
+  const since = isPostgres(db)
+    ? sql`now() - make_interval(secs => ${changesToldSeconds})`
+    : sql`strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ${`-${changesToldSeconds} seconds`})`;
+  return sql<Change>`SELECT id, kind, ref FROM changes WHERE at > ${since}`.compile(db);
+}
+
+/** What an exchange writes once it knows what it saw. */
+export interface Writes {
+  readonly posted: readonly Charge[];
+  readonly tallies: readonly Tally[];
+  /** The instance's own leases as they are to be; 0 ends one. */
+  readonly own: readonly LeaseRow[];
+  readonly asked: readonly LeaseRow[];
+}
+
+export function writesOf(db: Db, instance: string, { posted, tallies, own, asked }: Writes): CompiledQuery[] {
+  const writes: RawBuilder<unknown>[] = [];
+  if (posted.length > 0) writes.push(insertCharges(db, posted), lowerCredits(db, posted));
+  const byKey = posted.filter((charge) => charge.key !== null);
+  if (byKey.length > 0) writes.push(raiseSpent(db, byKey));
+  const usage = usageOf(posted, tallies);
+  if (usage.length > 0) writes.push(raiseUsage(db, usage));
+  const kept = own.filter((lease) => lease.amount > 0);
+  const ended = own.filter((lease) => lease.amount === 0);
+  if (kept.length > 0) writes.push(setLeases(db, instance, kept));
+  if (ended.length > 0) writes.push(endLeases(db, instance, ended));
+  if (asked.length > 0) writes.push(askLeases(db, asked));
+  return writes.map((write) => write.compile(db));
+}
+
+function insertCharges(db: Db, charges: readonly Charge[]) {
+  const columns = {
+    id: 'text',
+    user: 'text',
+    key: 'text',
+    cost: 'bigint',
+    route: 'text',
+    status: 'bigint',
+    requestId: 'text',
+    at: 'timestamptz',
+  } as const;
+  // `WHERE true` keeps SQLite from reading ON as the beginning of a join condition.
+  return sql`INSERT INTO ledger (id, user_id, kind, amount, route, key_id, request_id, status, created_at)
+    SELECT v.id, v."user", 'charge', -v.cost, v.route, v."key", v."requestId", v.status, v.at
+    FROM ${rowsOf(db, columns, charges)} WHERE true ON CONFLICT (id) DO NOTHING`;
+}
+
+function lowerCredits(db: Db, charges: readonly Charge[]) {
+  const rows = [...spentBy(charges, (charge) => charge.user)].map(([user, spent]) => ({ user, spent }));
+  return sql`UPDATE users SET credits = users.credits - v.spent, posted = users.posted + 1
+    FROM ${rowsOf(db, { user: 'text', spent: 'bigint' }, rows)} WHERE users.id = v."user"`;
+}
+
+function raiseSpent(db: Db, charges: readonly Charge[]) {
+  const rows = [...groupBy(charges, (charge) => charge.key ?? '')].map(([key, ofKey]) => ({
+    key,
+    spent: ofKey.reduce((sum, charge) => sum + charge.cost, 0),
+    at: ofKey
+      .map((charge) => charge.at)
+      .toSorted()
+      .at(-1),
+  }));
+  return sql`UPDATE api_keys SET spent = api_keys.spent + v.spent, last_used_at = v.at
+    FROM ${rowsOf(db, { key: 'text', spent: 'bigint', at: 'timestamptz' }, rows)} WHERE api_keys.id = v."key"`;
+}
+
+interface Usage extends Tally {
+  charged: number;
+}
+
+/** One row per user, hour and route, in one order for everybody, so that two exchanges cannot wait for each other. */
+function usageOf(charges: readonly Charge[], tallies: readonly Tally[]): Usage[] {
+  const rows = new Map<string, Usage>();
+  for (const tally of tallies) rows.set(`${tally.user} ${tally.hour} ${tally.route}`, { ...tally, charged: 0 });
+  for (const { user, route, at, cost } of charges) {
+    const hour = hourOf(at);
+    const name = `${user} ${hour} ${route}`;
+    const row = rows.get(name) ?? { user, route, hour, calls: 0, charged: 0, failed: 0, refused: 0 };
+    row.calls += 1;
+    row.charged += cost;
+    rows.set(name, row);
+  }
+  return [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+}
+
+/** The start of the hour, UTC, of an RFC 3339 time in UTC. */
+export function hourOf(at: string): string {
+  return `${at.slice(0, 13)}:00:00.000Z`;
+}
+
+function raiseUsage(db: Db, usage: readonly Usage[]) {
+  const columns = {
+    user: 'text',
+    hour: 'timestamptz',
+    route: 'text',
+    calls: 'bigint',
+    charged: 'bigint',
+    failed: 'bigint',
+    refused: 'bigint',
+  } as const;
+  return sql`INSERT INTO usage_hourly (user_id, hour, route, calls, charged, failed, refused)
+    SELECT v."user", v.hour, v.route, v.calls, v.charged, v.failed, v.refused
+    FROM ${rowsOf(db, columns, usage)} WHERE true
+    ON CONFLICT (user_id, hour, route) DO UPDATE SET
+      calls = usage_hourly.calls + excluded.calls, charged = usage_hourly.charged + excluded.charged,
+      failed = usage_hourly.failed + excluded.failed, refused = usage_hourly.refused + excluded.refused`;
+}
+
+/** A lease with its user. */
+export interface LeaseRow extends LiveLease {
+  readonly user: string;
+}
+
+const leaseColumns = { user: 'text', key: 'text', instance: 'text', amount: 'bigint', recall: 'text' } as const;
+
+function setLeases(db: Db, instance: string, leases: readonly LeaseRow[]) {
+  return sql`INSERT INTO leases (user_id, key_id, instance, amount, recall)
+    SELECT v."user", v."key", ${instance}, v.amount, v.recall
+    FROM ${rowsOf(db, leaseColumns, leases)} WHERE true
+    ON CONFLICT (user_id, key_id, instance) DO UPDATE SET amount = excluded.amount, recall = excluded.recall`;
+}
+
+function endLeases(db: Db, instance: string, leases: readonly LeaseRow[]) {
+  return sql`DELETE FROM leases WHERE instance = ${instance} AND (user_id, key_id) IN
+    (SELECT v."user", v."key" FROM ${rowsOf(db, leaseColumns, leases)})`;
+}
+
+function askLeases(db: Db, leases: readonly LeaseRow[]) {
+  return sql`UPDATE leases SET recall = 'asked' WHERE recall = '' AND (user_id, key_id, instance) IN
+    (SELECT v."user", v."key", v.instance FROM ${rowsOf(db, leaseColumns, leases)})`;
+}
+
+/** Credits that the charges take, by whatever `nameOf` says. */
+export function spentBy(charges: readonly Charge[], nameOf: (charge: Charge) => string): Map<string, number> {
+  const spent = new Map<string, number>();
+  for (const charge of charges) spent.set(nameOf(charge), (spent.get(nameOf(charge)) ?? 0) + charge.cost);
+  return spent;
+}
+
+/** Like Map.groupBy, which Node 20 does not have. */
+export function groupBy<T>(items: readonly T[], nameOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(nameOf(item));
+    if (group === undefined) groups.set(nameOf(item), [item]);
+    else group.push(item);
+  }
+  return groups;
+}

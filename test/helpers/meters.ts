@@ -1,0 +1,69 @@
+// Meters over real databases for tests, with what they told their observer kept for the test to read.
+
+import pino from 'pino';
+import type { Test } from 'tap';
+import type { ErrorCode } from '../../src/errors.ts';
+import { type Caller, type Hold, type Meter, type MeterObserver, openMeter } from '../../src/meter/meter.ts';
+import type { Database } from '../../src/store/database.ts';
+import type { Change, Charge } from '../../src/store/sync/exchange.ts';
+
+export interface Observed {
+  readonly charges: Charge[];
+  readonly refusals: ErrorCode[];
+  readonly changes: Change[];
+  overdraft: number;
+}
+
+export interface TestMeter {
+  readonly meter: Meter;
+  readonly observed: Observed;
+}
+
+/** Opens a meter as a new instance; it is closed at the end of the test unless the test has closed it. */
+export async function openTestMeter(t: Test, database: Database): Promise<TestMeter> {
+  const observed: Observed = { charges: [], refusals: [], changes: [], overdraft: 0 };
+  const observer: MeterObserver = {
+    charged: (charge) => observed.charges.push(charge),
+    refused: (_caller, _call, code) => observed.refusals.push(code),
+    changed: (changes) => observed.changes.push(...changes),
+    overdrawn: (credits) => {
+      observed.overdraft += credits;
+    },
+    admittedWhileDown: () => {},
+    synced: () => {},
+    silent: () => {},
+  };
+  const meter = await openMeter({ database, log: pino({ level: 'silent' }), observer });
+  t.teardown(() => meter.close());
+  return { meter, observed };
+}
+
+export function callerOf(userId: string, keyId: string | null = null, hasKeyLimit = false): Caller {
+  return { userId, keyId, hasKeyLimit };
+}
+
+export async function addUser(database: Database, id: string, credits: number): Promise<void> {
+  await database.db.insertInto('users').values({ id, name: id, credits }).execute();
+}
+
+export async function addKey(database: Database, id: string, user: string, limit: number | null): Promise<void> {
+  const key = { id, user_id: user, name: id, hash: `hash of ${id}`, hint: 'tg_', limit_credits: limit };
+  await database.db.insertInto('api_keys').values(key).execute();
+}
+
+/** One call from hold to settle; returns null or the code of the refusal. */
+export async function callOnce(meter: Meter, caller: Caller, cost: number): Promise<ErrorCode | null> {
+  const hold = await tryHold(meter, caller, cost);
+  if (typeof hold === 'string') return hold;
+  meter.settle(hold, 200);
+  return null;
+}
+
+/** A hold, or the code of the refusal. */
+export async function tryHold(meter: Meter, caller: Caller, cost: number): Promise<Hold | ErrorCode> {
+  try {
+    return await meter.hold(caller, { cost, route: 'r', requestId: 'q' });
+  } catch (error) {
+    return (error as { code: ErrorCode }).code;
+  }
+}
