@@ -1,0 +1,95 @@
+// How errors become answers, at the edge: the one error handler. Whatever goes wrong leaves as a status, a code, and
+// a public message of the table in errors.ts, in the form the caller asked for; the cause stays in the log.
+
+import { STATUS_CODES } from 'node:http';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type ErrorCode, TollgateError } from './errors.ts';
+
+export interface ErrorAnswerOptions {
+  /** Where a caller gets more credits, or null. */
+  readonly topUpUrl: string | null;
+}
+
+/** Seconds after which a caller may try again what was refused for the moment. */
+const retryAfterSeconds = 1;
+
+const problemType = 'application/problem+json';
+
+/** Makes every error of the server, and every path without a handler, an answer with a code of the table. */
+export function registerErrorHandler(app: FastifyInstance, options: ErrorAnswerOptions): void {
+  app.setErrorHandler((error: FastifyError | TollgateError, request, reply) =>
+    answerError(error, request, reply, options),
+  );
+  app.setNotFoundHandler((request, reply) =>
+    answerError(new TollgateError('TG_ROUTE_NOT_FOUND'), request, reply, options),
+  );
+}
+
+/** Answers with an error. Also for Fastify's `frameworkErrors`, where no hook and no error handler has run. */
+export function answerError(
+  cause: Error,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: ErrorAnswerOptions,
+): FastifyReply {
+  const error = cause instanceof TollgateError ? cause : fromForeignError(cause);
+  if (error.code === 'TG_INTERNAL') request.log.error({ err: error.cause ?? error }, 'the gateway failed');
+  reply.code(error.status).headers({
+    'x-tollgate-error': error.code,
+    'x-request-id': request.id,
+    'cache-control': 'no-store',
+    ...fieldsOf(error, options),
+  });
+  const accept = request.headers.accept;
+  if (accept?.includes(problemType) === true) {
+    return reply.type(problemType).send(JSON.stringify(problemOf(error, request.id)));
+  }
+  return reply.type('application/json; charset=utf-8').send(JSON.stringify({ error: error.message }));
+}
+
+/** Fastify's own errors: what it blames on the caller is a malformed request, anything else is our failure. */
+function fromForeignError(cause: Error): TollgateError {
+  const status = 'statusCode' in cause && typeof cause.statusCode === 'number' ? cause.statusCode : 500;
+  if (status === 404) return new TollgateError('TG_ROUTE_NOT_FOUND', {}, cause);
+  return new TollgateError(status >= 400 && status <= 499 ? 'TG_REQUEST_MALFORMED' : 'TG_INTERNAL', {}, cause);
+}
+
+/** The fields that go with a status, beside those that go with every error. */
+function fieldsOf(error: TollgateError, { topUpUrl }: ErrorAnswerOptions): Record<string, string> {
+  switch (error.status) {
+    case 401:
+      return { 'www-authenticate': challengeFor(error.code) };
+    case 402:
+      return {
+        'x-credits-required': String(error.facts['required'] ?? ''),
+        'x-credits-cost': '0',
+        'x-credits-remaining': String(error.facts['remaining'] ?? ''),
+        ...(topUpUrl === null ? {} : { link: `<${topUpUrl}>; rel="payment"` }),
+      };
+    case 405:
+      return { allow: String(error.facts['allow'] ?? '') };
+    case 503:
+      return { 'retry-after': String(retryAfterSeconds) };
+    default:
+      return {};
+  }
+}
+
+/** RFC 6750 §3.1: no error code where no credential was sent. */
+function challengeFor(code: ErrorCode): string {
+  const realm = 'Bearer realm="tollgate"';
+  return code === 'TG_AUTH_MISSING' ? realm : `${realm}, error="invalid_token"`;
+}
+
+/** RFC 9457: the code, what was short, and the request id beside the standard members. */
+function problemOf(error: TollgateError, requestId: string): Record<string, string | number> {
+  return {
+    type: 'about:blank',
+    title: STATUS_CODES[error.status] ?? 'Error',
+    status: error.status,
+    detail: error.message,
+    code: error.code,
+    ...error.facts,
+    requestId,
+  };
+}
