@@ -1,0 +1,235 @@
+// Which header fields travel: pure. Of the request, everything but what belongs to one connection, what the gateway
+// vouches for itself, and credentials; of the answer, everything but what belongs to one connection and what only the
+// gateway may say. Rules of a route are compiled once; a request costs one pass over its fields.
+
+import type { HeaderRules, Route, Upstream } from '../config/config.ts';
+import { locationOf } from './target.ts';
+import { createTraceparent, isTraceparent } from './trace.ts';
+
+/** What a route and its upstream mean for the fields of a call. */
+export interface FieldRules {
+  readonly route: Route;
+  readonly upstream: Upstream;
+  /** The upstream's own `Host`. */
+  readonly host: string;
+  readonly request: CompiledRules;
+  readonly response: CompiledRules;
+}
+
+interface CompiledRules {
+  /** Names, lower case, that do not pass: removed, or set to something else. */
+  readonly dropped: ReadonlySet<string>;
+  /** Name, value, name, value… */
+  readonly set: readonly string[];
+}
+
+/** What is read from a client's request: `node:http`'s IncomingMessage is one. */
+export interface ClientRequest {
+  readonly rawHeaders: readonly string[];
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly httpVersion: string;
+  readonly socket: { readonly remoteAddress?: string | undefined };
+}
+
+/** Who is calling, as far as the fields go. `credentialField` (lower case) held the credential that was used. */
+export interface CallerFacts {
+  readonly requestId: string;
+  readonly userId: string | null;
+  readonly credentialField: string | null;
+}
+
+/** Fields of an answer, names in lower case. */
+export type AnswerFields = Record<string, string | string[] | undefined>;
+
+/** What the gateway adds to an answer. `credits` is null on a route that is not metered. */
+export interface AnswerFacts {
+  readonly requestId: string;
+  readonly clientHost: string | null;
+  readonly credits: { readonly cost: number; readonly remaining: number } | null;
+}
+
+/** Fields of one connection (RFC 9110 §7.6.1, §11.7), never forwarded either way. */
+const hopByHop = [
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authentication-info',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+];
+
+const droppedFromRequest: ReadonlySet<string> = new Set([
+  ...hopByHop,
+  'expect',
+  // The gateway's own to say.
+  'host',
+  'forwarded',
+  'x-request-id',
+  // A second method or path beside the one that was matched and priced.
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
+  'x-original-url',
+  'x-rewrite-url',
+]);
+
+/** `__proto__` is a lawful name of a field, but no key to set on an object. */
+const droppedFromAnswer: ReadonlySet<string> = new Set([...hopByHop, '__proto__']);
+const ownPrefixes = ['x-tollgate-', 'x-credits-', 'x-forwarded-'];
+const noNames: ReadonlySet<string> = new Set();
+
+/** Compiles what a route and its upstream say about fields. */
+export function compileFieldRules(route: Route, upstream: Upstream): FieldRules {
+  return {
+    route,
+    upstream,
+    host: new URL(upstream.url).host,
+    request: compileRules(route.headers.request),
+    response: compileRules(route.headers.response),
+  };
+}
+
+function compileRules(rules: HeaderRules): CompiledRules {
+  const names = Object.keys(rules.set);
+  return {
+    dropped: new Set([...rules.remove, ...names].map((name) => name.toLowerCase())),
+    set: Object.entries(rules.set).flat(),
+  };
+}
+
+/** The fields for the upstream: name, value, name, value…; repeated ones stay repeated and in order. */
+export function requestFields(request: ClientRequest, rules: FieldRules, caller: CallerFacts): string[] {
+  const { rawHeaders, headers } = request;
+  const { dropped } = rules.request;
+  const named = namesInConnection(headers['connection']);
+  const isTraced = isTraceparent(headers['traceparent']);
+  const fields: string[] = [];
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? '';
+    const value = rawHeaders[i + 1] ?? '';
+    const key = name.toLowerCase();
+    if (isGatewaysOwn(key) || named.has(key) || dropped.has(key)) continue;
+    if (key === caller.credentialField || isApiKey(value)) continue;
+    if (!isTraced && (key === 'traceparent' || key === 'tracestate')) continue;
+    fields.push(name, value);
+  }
+  addOwnFields(fields, request, rules, caller);
+  if (!isTraced && !dropped.has('traceparent')) fields.push('traceparent', createTraceparent());
+  for (const part of rules.request.set) fields.push(part);
+  return fields;
+}
+
+/** Names are compared `_`-blind: many servers make one variable of `X_Forwarded_For` and `X-Forwarded-For`. */
+function isGatewaysOwn(key: string): boolean {
+  const name = key.includes('_') ? key.replaceAll('_', '-') : key;
+  return (
+    droppedFromRequest.has(name) || (name.startsWith('x-') && ownPrefixes.some((prefix) => name.startsWith(prefix)))
+  );
+}
+
+function addOwnFields(fields: string[], request: ClientRequest, rules: FieldRules, caller: CallerFacts): void {
+  const { dropped } = rules.request;
+  const clientHost = hostOf(request);
+  const add = (key: string, name: string, value: string) => {
+    if (!dropped.has(key)) fields.push(name, value);
+  };
+  fields.push('Host', rules.upstream.preserveHost ? (clientHost ?? rules.host) : rules.host);
+  if (caller.userId !== null) fields.push('X-Tollgate-User', caller.userId);
+  const address = plainAddress(request.socket.remoteAddress);
+  add('x-request-id', 'X-Request-Id', caller.requestId);
+  add('x-forwarded-for', 'X-Forwarded-For', address);
+  add('x-forwarded-proto', 'X-Forwarded-Proto', 'http');
+  if (clientHost !== null) add('x-forwarded-host', 'X-Forwarded-Host', clientHost);
+  add('forwarded', 'Forwarded', forwardedElement(address, clientHost));
+  add('via', 'Via', request.httpVersion === '1.1' ? '1.1 tollgate' : `${request.httpVersion} tollgate`);
+}
+
+/** The host that the client named, or null (HTTP/1.0 may leave it out). */
+export function hostOf(request: Pick<ClientRequest, 'headers'>): string | null {
+  const host = request.headers['host'];
+  return typeof host === 'string' && host !== '' ? host : null;
+}
+
+/** An IPv4 address that arrived on a dual-stack socket is an IPv4 address. */
+function plainAddress(address: string | undefined): string {
+  if (address === undefined) return 'unknown';
+  return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
+}
+
+/** RFC 7239: IPv6 addresses in brackets, and what has a colon in quotes. */
+function forwardedElement(address: string, host: string | null): string {
+  const node = address.includes(':') ? `"[${address}]"` : address;
+  const hostPart = host === null ? '' : `;host="${host.replaceAll(/["\\]/g, '\\$&')}"`;
+  return `for=${node}${hostPart};proto=http`;
+}
+
+/** Whether a value is an API key of the gateway, whichever field it is in. */
+function isApiKey(value: string): boolean {
+  const first = value.charCodeAt(0) | 0x20;
+  if (first === 0x74) return value.startsWith('tg_');
+  return first === 0x62 && /^bearer\s+tg_/i.test(value);
+}
+
+function namesInConnection(connection: string | string[] | undefined): ReadonlySet<string> {
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return noNames;
+  const names = String(connection).toLowerCase().split(',');
+  return new Set(names.map((name) => name.trim()));
+}
+
+/**
+ * The fields for the caller, from the upstream's. `credentialNames` are the fields that a shared cache has to tell
+ * callers apart by; null on a public route.
+ */
+export function answerFields(
+  upstreamFields: AnswerFields,
+  rules: FieldRules,
+  credentialNames: readonly string[] | null,
+  facts: AnswerFacts,
+): AnswerFields {
+  const named = namesInConnection(upstreamFields['connection']);
+  const { dropped, set } = rules.response;
+  const fields: AnswerFields = {};
+  for (const key in upstreamFields) {
+    if (droppedFromAnswer.has(key) || named.has(key) || dropped.has(key)) continue;
+    if (key.startsWith('x-credits-') || key.startsWith('x-tollgate-')) continue;
+    fields[key] = upstreamFields[key];
+  }
+  mapLocation(fields, 'location', rules, facts);
+  mapLocation(fields, 'content-location', rules, facts);
+  for (let i = 0; i + 1 < set.length; i += 2) fields[(set[i] ?? '').toLowerCase()] = set[i + 1];
+  fields['x-request-id'] = facts.requestId;
+  if (facts.credits !== null) {
+    fields['x-credits-cost'] = String(facts.credits.cost);
+    fields['x-credits-remaining'] = String(facts.credits.remaining);
+  }
+  if (credentialNames !== null) {
+    fields['vary'] = varyWith(fields['vary'], credentialNames);
+    fields['cache-control'] ??= 'private';
+  }
+  return fields;
+}
+
+function mapLocation(fields: AnswerFields, key: string, rules: FieldRules, facts: AnswerFacts): void {
+  const location = fields[key];
+  if (typeof location !== 'string') return;
+  fields[key] = locationOf(rules.route, rules.upstream, location, facts.clientHost);
+}
+
+/** What the upstream varies by, and the credential fields. */
+function varyWith(vary: string | string[] | undefined, names: readonly string[]): string {
+  if (vary === undefined) return names.join(', ');
+  const all = String(vary);
+  const present = new Set(
+    all
+      .toLowerCase()
+      .split(',')
+      .map((name) => name.trim()),
+  );
+  if (present.has('*')) return all;
+  const missing = names.filter((name) => !present.has(name.toLowerCase()));
+  return missing.length === 0 ? all : `${all}, ${missing.join(', ')}`;
+}

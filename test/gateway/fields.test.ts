@@ -1,0 +1,258 @@
+import t from 'tap';
+import {
+  type AnswerFacts,
+  type AnswerFields,
+  answerFields,
+  type CallerFacts,
+  type ClientRequest,
+  compileFieldRules,
+  requestFields,
+} from '../../src/gateway/fields.ts';
+import { createTraceparent, isTraceparent } from '../../src/gateway/trace.ts';
+import { sampleRoute, sampleUpstream } from './sample-routes.ts';
+
+const upstream = sampleUpstream('http://api.example:4000/base');
+const rules = compileFieldRules(sampleRoute('/'), upstream);
+const keyCaller: CallerFacts = { requestId: 'r1', userId: 'u1', credentialField: 'authorization' };
+const nobody: CallerFacts = { requestId: 'r1', userId: null, credentialField: null };
+
+/** A request as node:http would present these fields. */
+function requestWith(rawHeaders: string[], differences: Partial<ClientRequest> = {}): ClientRequest {
+  const headers: Record<string, string> = {};
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const key = (rawHeaders[i] ?? '').toLowerCase();
+    const value = rawHeaders[i + 1] ?? '';
+    headers[key] = headers[key] === undefined ? value : `${headers[key]}, ${value}`;
+  }
+  return { rawHeaders, headers, httpVersion: '1.1', socket: { remoteAddress: '::ffff:192.0.2.7' }, ...differences };
+}
+
+/** `Name: value` lines of what is sent for these client fields. */
+function sent(rawHeaders: string[], caller = nobody, given = rules): string[] {
+  const fields = requestFields(requestWith(rawHeaders), given, caller);
+  return fields.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${fields[i + 1]}`] : []));
+}
+
+t.test('end-to-end fields go on as sent, repeated ones and their order included', (t) => {
+  const lines = sent([
+    'Accept',
+    'a',
+    'X-Many',
+    '1',
+    'Cookie',
+    'a=b',
+    'x-many',
+    '2',
+    'Content-Length',
+    '3',
+    'Via',
+    '1.0 x',
+  ]);
+  t.strictSame(lines.slice(0, 6), [
+    'Accept: a',
+    'X-Many: 1',
+    'Cookie: a=b',
+    'x-many: 2',
+    'Content-Length: 3',
+    'Via: 1.0 x',
+  ]);
+  t.end();
+});
+
+t.test('the gateway says who calls, whence and by which way', (t) => {
+  const lines = sent(['Host', 'gate.example:8080'], keyCaller);
+  t.strictSame(lines.slice(0, -1), [
+    'Host: api.example:4000',
+    'X-Tollgate-User: u1',
+    'X-Request-Id: r1',
+    'X-Forwarded-For: 192.0.2.7',
+    'X-Forwarded-Proto: http',
+    'X-Forwarded-Host: gate.example:8080',
+    'Forwarded: for=192.0.2.7;host="gate.example:8080";proto=http',
+    'Via: 1.1 tollgate',
+  ]);
+  t.ok(isTraceparent(lines.at(-1)?.replace('traceparent: ', '')));
+  t.end();
+});
+
+t.test('an IPv6 caller is quoted, a host with quotes is escaped, HTTP/1.0 is named', (t) => {
+  const request = requestWith(['Host', 'a"\\b'], { httpVersion: '1.0', socket: { remoteAddress: '2001:db8::1' } });
+  const fields = requestFields(request, rules, nobody);
+  t.ok(fields.includes('for="[2001:db8::1]";host="a\\"\\\\b";proto=http'));
+  t.ok(fields.includes('1.0 tollgate'));
+  t.end();
+});
+
+t.test('fields of one connection and those that Connection names stay behind', (t) => {
+  const lines = sent([
+    ...['Connection', 'close, X-Hop', 'X-Hop', '1', 'Keep-Alive', 'timeout=5', 'TE', 'trailers', 'Trailer', 'x'],
+    ...[
+      'Transfer-Encoding',
+      'chunked',
+      'Upgrade',
+      'h2c',
+      'Expect',
+      '100-continue',
+      'Proxy-Authorization',
+      'x',
+      'A',
+      'b',
+    ],
+  ]);
+  t.equal(lines[0], 'A: b');
+  t.equal(lines.length, 1 + sent([]).length);
+  t.end();
+});
+
+t.test('Connection cannot take away what the gateway adds', (t) => {
+  const lines = sent(['Connection', 'X-Tollgate-User, X-Forwarded-For, Host, Via'], keyCaller);
+  for (const line of ['X-Tollgate-User: u1', 'X-Forwarded-For: 192.0.2.7', 'Via: 1.1 tollgate'])
+    t.ok(lines.includes(line));
+  t.end();
+});
+
+t.test('what only the gateway may say is taken from the client, however it is spelt', (t) => {
+  const forged = [
+    ...[
+      'X-Tollgate-User',
+      'x_tollgate_user',
+      'X-CREDITS-COST',
+      'x_credits-remaining',
+      'X-Forwarded-For',
+      'x_forwarded_for',
+    ],
+    ...['X-Forwarded-Whatever', 'Forwarded', 'X-Request-Id', 'X_Request_Id', 'X-HTTP-Method', 'X-HTTP-Method-Override'],
+    ...['X_HTTP_Method_Override', 'X-Method-Override', 'X-Original-URL', 'X-Rewrite-URL', 'x_rewrite_url'],
+  ];
+  for (const name of forged)
+    t.notOk(
+      sent([name, 'forged']).some((line) => line.includes('forged')),
+      name,
+    );
+  t.end();
+});
+
+t.test('the credential used and every other API key stay behind, other credentials go on', (t) => {
+  const used = sent(['Authorization', 'Bearer jwt.jwt.jwt', 'authorization', 'again', 'X-Other', 'kept'], keyCaller);
+  t.equal(used[0], 'X-Other: kept');
+  const keys = ['tg_abc', 'Bearer tg_abc', 'bearer  tg_abc', 'BEARER tg_abc'];
+  for (const value of keys)
+    t.notOk(
+      sent(['X-Anything', value], nobody).some((line) => line.includes('tg_')),
+      value,
+    );
+  const basic = { ...keyCaller, credentialField: 'x-api-key' };
+  const lines = sent(['Authorization', 'Basic dTpw', 'X-Api-Key', 'tg_abc'], basic);
+  t.equal(lines[0], 'Authorization: Basic dTpw');
+  t.equal(lines.length, 1 + sent([], basic).length);
+  t.end();
+});
+
+t.test('a valid trace goes on, a broken one is replaced with what depends on it', (t) => {
+  const parent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+  t.strictSame(sent(['traceparent', parent, 'tracestate', 'a=b']).slice(0, 2), [
+    `traceparent: ${parent}`,
+    'tracestate: a=b',
+  ]);
+  const broken = sent(['tracestate', 'a=b', 'traceparent', 'nonsense']);
+  t.equal(broken.filter((line) => line.startsWith('trace')).length, 1);
+  t.notOk(broken.includes('traceparent: nonsense'));
+  const invalid = [
+    parent.replace('00-', 'ff-'),
+    `${parent}-x`,
+    parent.toUpperCase(),
+    `${parent}, ${parent}`,
+    undefined,
+    [parent],
+  ];
+  for (const value of invalid) t.notOk(isTraceparent(value), String(value));
+  t.notOk(isTraceparent(`00-${'0'.repeat(32)}-00f067aa0ba902b7-01`));
+  t.notOk(isTraceparent(`00-4bf92f3577b34da6a3ce929d0e0e4736-${'0'.repeat(16)}-01`));
+  t.ok(isTraceparent(parent.replace('00-', '01-')));
+  const many = new Set(Array.from({ length: 1000 }, createTraceparent));
+  t.equal(many.size, 1000, 'no two are alike');
+  t.ok([...many].every(isTraceparent));
+  t.end();
+});
+
+t.test("Host is the client's where the upstream wants it", (t) => {
+  const preserving = compileFieldRules(sampleRoute('/'), { ...upstream, preserveHost: true });
+  t.ok(sent(['Host', 'gate.example'], nobody, preserving).includes('Host: gate.example'));
+  t.ok(sent([], nobody, preserving).includes('Host: api.example:4000'), 'or its own, where the client named none');
+  t.end();
+});
+
+t.test('rules of a route remove and set fields, also those of the gateway', (t) => {
+  const set = { Authorization: 'Basic c2VjcmV0', 'X-Forwarded-Proto': 'https' };
+  const headers = { request: { set, remove: ['cookie', 'via'] }, response: { set: {}, remove: [] } };
+  const given = compileFieldRules(sampleRoute('/', { headers }), upstream);
+  const lines = sent(['Cookie', 'a', 'Via', '1.1 x', 'Authorization', 'Bearer tg_x', 'A', 'b'], keyCaller, given);
+  t.equal(lines[0], 'A: b');
+  t.strictSame(lines.slice(-2), ['Authorization: Basic c2VjcmV0', 'X-Forwarded-Proto: https']);
+  t.notOk(lines.some((line) => line.startsWith('Via') || line === 'X-Forwarded-Proto: http'));
+  t.end();
+});
+
+const metered: AnswerFacts = { requestId: 'r1', clientHost: 'gate', credits: { cost: 3, remaining: 7 } };
+const free: AnswerFacts = { requestId: 'r1', clientHost: 'gate', credits: null };
+const names = ['authorization', 'x-api-key'];
+const answer = (fields: AnswerFields, given = rules) => answerFields(fields, given, names, metered);
+
+t.test("the answer's fields come as sent, with credits, request id and cache rules added", (t) => {
+  t.strictSame(answer({ 'content-type': 'text/plain', 'set-cookie': ['a=1', 'b=2'], etag: '"x"' }), {
+    'content-type': 'text/plain',
+    'set-cookie': ['a=1', 'b=2'],
+    etag: '"x"',
+    'x-request-id': 'r1',
+    'x-credits-cost': '3',
+    'x-credits-remaining': '7',
+    vary: 'authorization, x-api-key',
+    'cache-control': 'private',
+  });
+  t.end();
+});
+
+t.test('a public route adds nothing but the request id', (t) => {
+  t.strictSame(answerFields({ a: 'b' }, rules, null, free), { a: 'b', 'x-request-id': 'r1' });
+  t.end();
+});
+
+t.test('what the upstream says about caches is kept', (t) => {
+  t.equal(answer({ 'cache-control': 'public, max-age=60' })['cache-control'], 'public, max-age=60');
+  t.equal(answer({ vary: 'Accept' })['vary'], 'Accept, authorization, x-api-key');
+  t.equal(answer({ vary: ['Accept', 'X-API-Key'] })['vary'], 'Accept,X-API-Key, authorization');
+  t.equal(answer({ vary: '*' })['vary'], '*');
+  t.equal(answer({ vary: 'Authorization, X-Api-Key' })['vary'], 'Authorization, X-Api-Key');
+  t.end();
+});
+
+t.test('fields of one connection, and what only the gateway may say, do not come through', (t) => {
+  const dropped = {
+    ...{ connection: 'close, x-hop', 'x-hop': '1', 'keep-alive': 'timeout=5', 'transfer-encoding': 'chunked' },
+    ...{ trailer: 'x', upgrade: 'h2c', te: 'x', 'proxy-authenticate': 'x', 'proxy-connection': 'x' },
+    ...{ 'x-credits-left': '9', 'x-tollgate-error': 'x', 'x-credits-cost': '0', 'x-credits-remaining': '999' },
+  };
+  t.strictSame(answer({ ...dropped, a: 'b' }), answer({ a: 'b' }));
+  const strange: AnswerFields = JSON.parse('{"__proto__": ["x", "y"], "constructor": "z"}');
+  t.strictSame(Object.keys(answer(strange)), ['constructor', ...Object.keys(answer({}))]);
+  t.end();
+});
+
+t.test('locations at the upstream are mapped back, others kept', (t) => {
+  t.equal(answer({ location: 'http://api.example:4000/base/a' })['location'], '/a');
+  t.equal(answer({ 'content-location': '/base/a' })['content-location'], '/a');
+  t.equal(answer({ location: 'https://elsewhere.example/' })['location'], 'https://elsewhere.example/');
+  t.end();
+});
+
+t.test('rules of a route remove and set fields of the answer', (t) => {
+  const response = { set: { 'Cache-Control': 'no-cache', 'X-New': '1' }, remove: ['server'] };
+  const headers = { request: { set: {}, remove: [] }, response };
+  const fields = answer(
+    { server: 'x', 'cache-control': 'public' },
+    compileFieldRules(sampleRoute('/', { headers }), upstream),
+  );
+  t.match(fields, { 'cache-control': 'no-cache', 'x-new': '1' });
+  t.notOk('server' in fields);
+  t.end();
+});
