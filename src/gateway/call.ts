@@ -1,0 +1,139 @@
+// One call from its hold to its outcome. Facts arrive from both sides, the upstream's and the caller's, in any order;
+// after each of them the charging rule is asked again, and its first answer settles or releases the hold, once. Logs
+// and metrics read the facts as `request.call`.
+
+import type { Route } from '../config/config.ts';
+import type { TollgateError } from '../errors.ts';
+import type { Caller, Hold, Meter } from '../meter/meter.ts';
+import type { Watcher } from './dispatcher.ts';
+import {
+  type CallerProgress,
+  type CallFacts,
+  isSuccess,
+  type Outcome,
+  outcomeOf,
+  type UpstreamProgress,
+} from './outcome.ts';
+
+/** What a call is made of. `hold` is null where the call costs nothing, `user` on a public route. */
+export interface CallParts {
+  readonly route: Route;
+  readonly user: Caller | null;
+  readonly hold: Hold | null;
+  readonly meter: Meter;
+  /** Whether the caller's own body has been taken in whole by now. */
+  readonly isRequestWhole: () => boolean;
+}
+
+export class Call implements CallFacts, Watcher {
+  readonly route: Route;
+  readonly user: Caller | null;
+  readonly hold: Hold | null;
+  /** Of the upstream's answer; null as long as there is none. */
+  status: number | null = null;
+  upstream: UpstreamProgress = 'idle';
+  caller: CallerProgress = 'waiting';
+  /** `free`: there was nothing to settle or release. Null while the call is open. */
+  outcome: Outcome | 'free' | null = null;
+  /** `performance.now()`, in milliseconds, of the dispatch and of the upstream's header. */
+  upstreamStartedAt: number | null = null;
+  upstreamHeadersAt: number | null = null;
+  /** For the log: what went wrong with the upstream. It may name an address. */
+  upstreamError: string | null = null;
+  /** Credits the caller has left once this call is over, as far as its end is known; null without a hold. */
+  remaining: number | null = null;
+
+  readonly #meter: Meter;
+  readonly #isRequestWhole: () => boolean;
+  #cancel: (() => void) | null = null;
+
+  constructor(parts: CallParts) {
+    this.route = parts.route;
+    this.user = parts.user;
+    this.hold = parts.hold;
+    this.#meter = parts.meter;
+    this.#isRequestWhole = parts.isRequestWhole;
+  }
+
+  get isRequestWhole(): boolean {
+    return this.#isRequestWhole();
+  }
+
+  /** Credits that the call takes if it ends as its status promises. */
+  get cost(): number {
+    return this.hold !== null && this.status !== null && this.upstream !== 'failed' && isSuccess(this.status)
+      ? this.hold.cost
+      : 0;
+  }
+
+  onStart(cancel: () => void): void {
+    this.#cancel = cancel;
+    this.upstream = 'pending';
+    this.upstreamStartedAt = performance.now();
+  }
+
+  onStatus(status: number): void {
+    this.status = status;
+    this.upstreamHeadersAt = performance.now();
+    this.#countRemaining();
+    this.#advance();
+  }
+
+  onWhole(): void {
+    this.upstream = 'whole';
+    this.#advance();
+  }
+
+  onFailed(error: TollgateError): void {
+    this.upstream = 'failed';
+    this.upstreamError = describeCause(error);
+    this.#countRemaining();
+    this.#advance();
+  }
+
+  /** The caller's side is over: with an answer handed over whole, or without. */
+  onCallerClosed(isServed: boolean): void {
+    if (this.caller !== 'waiting') return;
+    this.caller = isServed ? 'served' : 'left';
+    this.#advance();
+  }
+
+  /** The gateway answers with an error of its own, so whatever the upstream says is not delivered. */
+  onOwnAnswer(): void {
+    if (this.upstream === 'failed') return;
+    this.upstream = 'failed';
+    this.#countRemaining();
+    this.#advance();
+    this.#cancel?.();
+  }
+
+  /** Asked while the hold is open: afterwards nobody knows what "without this hold" means. */
+  #countRemaining(): void {
+    if (this.hold !== null && this.outcome === null) this.remaining = this.#meter.remaining(this.hold, this.cost > 0);
+  }
+
+  #advance(): void {
+    const outcome = this.outcome === null ? outcomeOf(this) : null;
+    if (outcome !== null) this.#resolve(outcome);
+    // Nobody is left to deliver to, and nothing more to learn.
+    if (this.caller === 'left' && this.outcome !== null) this.#cancel?.();
+  }
+
+  #resolve(outcome: Outcome): void {
+    const { hold, user } = this;
+    this.outcome = hold === null ? 'free' : outcome;
+    if (hold === null) {
+      if (user !== null) this.#meter.free(user, this.route.name, outcome === 'release');
+    } else if (outcome === 'settle') {
+      this.#meter.settle(hold, this.status ?? 0);
+    } else {
+      this.#meter.release(hold);
+    }
+  }
+}
+
+function describeCause(error: TollgateError): string {
+  const { cause } = error;
+  if (!(cause instanceof Error)) return error.code;
+  return 'code' in cause && typeof cause.code === 'string' ? `${cause.code}: ${cause.message}` : cause.message;
+}

@@ -1,0 +1,96 @@
+// A call on a route, from its hold to its outcome: the cost is held, the call forwarded, and the hold resolved by what
+// upstream and caller did. `request.matched` and `request.user` have been found by then.
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import type { Route } from '../config/config.ts';
+import { TollgateError } from '../errors.ts';
+import type { Hold, Meter } from '../meter/meter.ts';
+import { costOf } from '../pricing.ts';
+import { Call } from './call.ts';
+import { type ForwardingOptions, forwarding } from './forwarding.ts';
+import { hasBody } from './upload.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The call that this request is, from its hold on; null before that and for paths of the gateway itself. */
+    call: Call | null;
+  }
+}
+
+export interface GatewayOptions extends ForwardingOptions {
+  readonly meter: Meter;
+}
+
+/** Forwards the calls that `routing` has matched. Refuses as the meter does, and with TG_UPSTREAM_…. */
+export const gateway = fp(registerGateway, { name: 'gateway', dependencies: ['routing'] });
+
+async function registerGateway(app: FastifyInstance, options: GatewayOptions): Promise<void> {
+  app.decorateRequest('call', null);
+  app.addHook('onRequest', (request, reply, done) => holdCredits(options.meter, request, reply, done));
+  app.addHook('onError', (request, reply, _error, done) => {
+    if (request.call !== null) withdrawAnswer(request.call, reply);
+    done();
+  });
+  await app.register(forwarding, options);
+}
+
+/** Returns a promise when the hold has to wait for the store, else calls `done`: the hot path makes no promise. */
+function holdCredits(
+  meter: Meter,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  done: (error?: Error) => void,
+): Promise<void> | undefined {
+  const route = request.matched;
+  if (route === null) {
+    done();
+    return undefined;
+  }
+  const cost = costOf(route);
+  const user = route.auth === 'none' ? null : request.user;
+  if (route.auth !== 'none' && user === null) throw new Error('a call on a private route was not identified');
+  if (user === null || cost === 0) {
+    openCall(request, reply, route, meter, null);
+    done();
+    return undefined;
+  }
+  const held = meter.hold(user, { cost, route: route.name, requestId: request.id });
+  if (!(held instanceof Promise)) {
+    openCall(request, reply, route, meter, held);
+    done();
+    return undefined;
+  }
+  return held.then((hold) => {
+    // The event that would tell may be past already.
+    if (reply.raw.destroyed || request.raw.socket.destroyed) {
+      meter.release(hold);
+      throw new TollgateError('TG_CALLER_LEFT');
+    }
+    openCall(request, reply, route, meter, hold);
+  });
+}
+
+/** In the turn that got the hold: from here on the caller's end resolves it, whatever goes wrong in between. */
+function openCall(request: FastifyRequest, reply: FastifyReply, route: Route, meter: Meter, hold: Hold | null): void {
+  const { raw } = request;
+  const user = route.auth === 'none' ? null : request.user;
+  const isRequestWhole = () => raw.readableEnded || !hasBody(raw);
+  const call = new Call({ route, user, hold, meter, isRequestWhole });
+  request.call = call;
+  reply.raw.once('close', () => call.onCallerClosed(reply.raw.writableFinished));
+  // A pipelined request waits for its turn without a socket, and is never told that the connection is gone.
+  if (reply.raw.socket === null) raw.socket.once('close', () => call.onCallerClosed(reply.raw.writableFinished));
+}
+
+/** The gateway answers with an error: what the upstream said until now is void. */
+function withdrawAnswer(call: Call, reply: FastifyReply): void {
+  call.onOwnAnswer();
+  if (call.status !== null) {
+    for (const name of Object.keys(reply.getHeaders())) {
+      reply.removeHeader(name);
+      reply.raw.removeHeader(name);
+    }
+  }
+  if (call.remaining !== null) reply.headers({ 'x-credits-cost': '0', 'x-credits-remaining': String(call.remaining) });
+}
