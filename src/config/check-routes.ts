@@ -3,7 +3,7 @@
 
 import { METHODS } from 'node:http';
 import { routeName } from './normalise.ts';
-import { findPathFault, isReserved, looselyRead, reservedPrefix, trimPrefix } from './paths.ts';
+import { findPathFault, isReserved, looselyRead, reservedPrefix, spellPath } from './paths.ts';
 import type { Path, Report } from './report.ts';
 import { knownRemedy } from './rule.ts';
 import type { ConfigFile, Draft } from './schema.ts';
@@ -13,7 +13,6 @@ type DraftRoute = Draft<ConfigFile['routes'][number]>;
 /** Checks every route by itself, and all of them together. */
 export function checkRoutes({ routes, upstreams }: Draft<ConfigFile>, report: Report): void {
   const claims: Claim[] = [];
-  const names = new Map<string, number>();
   for (const [index, route] of routes?.entries() ?? []) {
     if (!route) continue;
     const path: Path = ['routes', index];
@@ -26,8 +25,8 @@ export function checkRoutes({ routes, upstreams }: Draft<ConfigFile>, report: Re
       report.add([...path, 'cost'], 'stands beside auth: none, which is free', 'Remove one of the two');
     }
     checkClaim(report, path, claims, index, route);
-    checkName(report, path, names, index, route);
   }
+  checkNames(report, routes ?? []);
 }
 
 function checkUpstreamName(
@@ -118,7 +117,7 @@ interface Claim {
 function checkClaim(report: Report, key: Path, claims: Claim[], index: number, route: DraftRoute): void {
   const areMethodsUnread = route.methods === undefined && report.isWritten([...key, 'methods']);
   if (route.path === undefined || areMethodsUnread) return;
-  const path = route.exact ? route.path : trimPrefix(route.path);
+  const path = spellPath(route.path, route.exact);
   const loose = looselyRead(path);
   const methods = route.methods ? claimedMethods(route.methods) : null;
   const step = [...key, 'path'];
@@ -143,12 +142,19 @@ function claimedMethods(methods: readonly (string | undefined)[]): string[] {
   return claimed.includes('GET') ? [...claimed, 'HEAD'] : claimed;
 }
 
-function checkName(report: Report, key: Path, names: Map<string, number>, index: number, route: DraftRoute): void {
-  const name = route.name ?? (route.path === undefined ? undefined : routeName(route.path, route.methods));
-  if (name === undefined) return;
-  const first = names.get(name);
-  // Without a name of its own, a twin has been reported for its path.
-  if (first === undefined) names.set(name, index);
-  else if (route.name !== undefined)
-    report.add([...key, 'name'], `is the name of routes[${first}] too`, 'Choose another');
+/** Labels are unique. A clash is told at the name that somebody chose: twins without one are told for their path. */
+function checkNames(report: Report, routes: readonly (DraftRoute | undefined)[]): void {
+  const holders = new Map<string, number>();
+  for (const [index, route] of routes.entries()) {
+    if (route?.path !== undefined && !report.isWritten(['routes', index, 'name'])) {
+      const name = routeName(spellPath(route.path, route.exact), route.methods);
+      if (!holders.has(name)) holders.set(name, index);
+    }
+  }
+  for (const [index, route] of routes.entries()) {
+    if (route?.name === undefined) continue;
+    const holder = holders.get(route.name);
+    if (holder === undefined) holders.set(route.name, index);
+    else report.add(['routes', index, 'name'], `is the name of routes[${holder}] too`, 'Choose another');
+  }
 }

@@ -74,12 +74,13 @@ const complaintTexts: Partial<Record<YAMLError['code'], readonly [message: strin
   TAG_RESOLVE_FAILED: ['A value begins with !, which YAML takes for a tag', quoteRemedy('!')],
 };
 
-/** What follows on a line is mostly a consequence of the first. */
+/** What follows on a line is mostly a consequence of the first, and after an unexpected token everything is. */
 function firstOfEachLine(complaints: readonly YAMLError[], lines: LineCounter): YAMLError[] {
   const first = new Map<number, YAMLError>();
   for (const complaint of complaints.toSorted((a, b) => a.pos[0] - b.pos[0])) {
     const { line } = lines.linePos(complaint.pos[0]);
     if (!first.has(line)) first.set(line, complaint);
+    if (complaint.code === 'UNEXPECTED_TOKEN') break;
   }
   return [...first.values()];
 }

@@ -7,7 +7,7 @@ import Type from 'typebox';
 import Value from 'typebox/value';
 import type { Config, HeaderRules, Route, Upstream } from './config.ts';
 import { upstreamSchema } from './forwarding.ts';
-import { trimPrefix } from './paths.ts';
+import { spellPath } from './paths.ts';
 import type { ConfigFile } from './schema.ts';
 import type { Sources } from './substitute.ts';
 
@@ -53,15 +53,15 @@ function normaliseUpstream(name: string, written: string | FileUpstream, readFil
 }
 
 function normaliseRoute(route: ConfigFile['routes'][number]): Route {
-  const trim = (path: string): string => (route.exact ? path : trimPrefix(path));
+  const path = spellPath(route.path, route.exact);
   const isFree = route.auth === 'none';
   return {
-    name: route.name ?? routeName(route.path, route.methods),
-    path: trim(route.path),
+    name: route.name ?? routeName(path, route.methods),
+    path,
     exact: route.exact,
     methods: route.methods ? [...new Set(route.methods.map((method) => method.toUpperCase()))] : null,
     upstream: route.upstream,
-    rewritePrefix: route.rewritePrefix === undefined ? null : trim(route.rewritePrefix),
+    rewritePrefix: route.rewritePrefix === undefined ? null : spellPath(route.rewritePrefix, route.exact),
     cost: isFree ? 0 : route.cost,
     auth: isFree ? 'none' : 'key',
     headers: { request: normaliseRules(route.headers.request), response: normaliseRules(route.headers.response) },

@@ -41,9 +41,9 @@ export function looselyRead(path: string): string {
     .toLowerCase();
 }
 
-/** A prefix matches on segment boundaries, so a slash at its end says nothing. */
-export function trimPrefix(path: string): string {
-  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+/** The one spelling of a path: a prefix matches on segment boundaries, so a slash at its end says nothing. */
+export function spellPath(path: string, isExact = false): string {
+  return !isExact && path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
 }
 
 /** Ends, because every round shortens the text or leaves it as it is. Bytes become characters one by one. */
