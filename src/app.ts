@@ -1,0 +1,141 @@
+// The map of the program: it makes the parts and registers them in the order in which a request meets them.
+
+import fastify, { type FastifyInstance, LogController } from 'fastify';
+import type { DestinationStream, Logger } from 'pino';
+import type { Config } from './config/config.ts';
+import { answerError, registerErrorHandler } from './error-handler.ts';
+import { gateway } from './gateway/gateway.ts';
+import { routing } from './gateway/routing.ts';
+import { identity } from './identity/identity.ts';
+import { KnownKeys } from './identity/known-keys.ts';
+import { type Meter, type MeterObserver, openMeter } from './meter/meter.ts';
+import { DriftWatch } from './observability/drift.ts';
+import { createLogger } from './observability/logger.ts';
+import { Metrics } from './observability/metrics.ts';
+import { observe } from './observability/observe.ts';
+import { createOps } from './observability/ops.ts';
+import { requestIdOf } from './observability/request-id.ts';
+import { openDatabase } from './store/database.ts';
+import { migrateUp } from './store/migrate.ts';
+
+export interface Gateway {
+  /** `http://host:port` where clients connect. */
+  readonly address: string;
+  readonly opsAddress: string;
+  readonly log: Logger;
+  /** Ends calls in flight within `shutdownTimeout`, hands in all charges, frees everything. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+export interface StartOptions {
+  /** Where the log goes: 1 is stdout, 2 stderr, or a stream. */
+  readonly logTo?: 1 | 2 | DestinationStream;
+}
+
+/** How long a kept-alive connection may idle: longer than the balancers in front, so that they close first. */
+const keepAliveTimeoutMs = 75_000;
+
+/** Opens the store, starts the gateway and the operators' door. Throws what stands in the way, with nothing left open. */
+export async function startGateway(config: Config, { logTo = 1 }: StartOptions = {}): Promise<Gateway> {
+  const log = createLogger(config.log, logTo);
+  const closers: (() => Promise<unknown>)[] = [];
+  let closing: Promise<void> | null = null;
+  // The last that was opened is closed first.
+  const close = () => {
+    closing ??= closers.reduceRight(
+      (before, closer) => before.then(async () => void (await closer())),
+      Promise.resolve(),
+    );
+    return closing;
+  };
+  try {
+    const database = openDatabase(config.database);
+    closers.push(() => database.close());
+    if (config.database.migrate) await migrateUp(database);
+
+    const knownKeys = new KnownKeys(database.db);
+    const driftWatch = new DriftWatch(database.db, log);
+    const metrics = new Metrics({ meterState: () => meter.state(), ledgerDrift: () => driftWatch.drift });
+    const meter = await openMeter({ database, log, observer: meterObserver(metrics, knownKeys, log) });
+    closers.push(() => meter.close());
+    driftWatch.start();
+    closers.push(() => driftWatch.stop());
+
+    const ops = createOps({ metrics, obstacles: () => obstaclesOf(meter, closing !== null) });
+    closers.push(() => ops.close());
+    const app = await createServer(config, log, meter, knownKeys, metrics);
+    closers.push(() => closeWithin(app, config.server.shutdownTimeout));
+
+    const opsAddress = await ops.listen({ ...config.ops });
+    const address = await app.listen({ host: config.server.host, port: config.server.port });
+    log.info({ address, opsAddress, instance: meter.state().instance }, 'tollgate is ready');
+    return { address, opsAddress, log, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function createServer(
+  config: Config,
+  log: Logger,
+  meter: Meter,
+  knownKeys: KnownKeys,
+  metrics: Metrics,
+): Promise<FastifyInstance> {
+  const { routes, upstreams, topUpUrl } = config;
+  const keyFields = config.auth.apiKeys.headers;
+  const app = fastify({
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    genReqId: requestIdOf,
+    keepAliveTimeout: keepAliveTimeoutMs,
+    // Bodies are streamed, whatever their length.
+    bodyLimit: Number.MAX_SAFE_INTEGER,
+    forceCloseConnections: 'idle',
+    // The whole path is one parameter; what bounds it is the limit on the request line.
+    routerOptions: { maxParamLength: Number.MAX_SAFE_INTEGER },
+    exposeHeadRoutes: false,
+    frameworkErrors: (error, request, reply) => void answerError(error, request, reply, { topUpUrl }),
+  }) as unknown as FastifyInstance;
+  registerErrorHandler(app, { topUpUrl });
+  await app.register(observe, {
+    metrics,
+    callOf: (request) => request.call,
+    routeOf: (request) => request.matched?.name ?? null,
+    userOf: (request) => request.user?.userId ?? null,
+  });
+  await app.register(routing, { routes });
+  await app.register(identity, { knownKeys, keyFields });
+  await app.register(gateway, { routes, upstreams, meter, credentialFields: keyFields });
+  return app;
+}
+
+function meterObserver(metrics: Metrics, knownKeys: KnownKeys, log: Logger): MeterObserver {
+  return {
+    charged: ({ id, user, key, cost, route, status, requestId }, balance) => {
+      metrics.charged(route, cost);
+      log.info({ requestId, user, key, route, status, charge: id, cost, balance }, 'charge');
+    },
+    refused: ({ userId: user, keyId: key }, { route, cost, requestId }, code, balance) =>
+      log.info({ requestId, user, key, route, error: code, cost, balance }, 'refusal'),
+    admittedWhileDown: () => metrics.admittedWhileDown(),
+    synced: (seconds, charges) => metrics.synced(seconds, charges),
+    overdrawn: (credits) => metrics.overdrawn(credits),
+    changed: (changes) => knownKeys.forget(changes),
+    silent: () => knownKeys.forgetAll(),
+  };
+}
+
+function obstaclesOf(meter: Meter, isClosing: boolean): string[] {
+  const obstacles = isClosing ? ['shutting down'] : [];
+  if (!meter.state().isStoreUp) obstacles.push('the database does not answer');
+  return obstacles;
+}
+
+/** Waits for the calls in flight; what the limit finds still open is cut, which resolves its hold. */
+async function closeWithin(app: FastifyInstance, limitMs: number): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), limitMs);
+  await app.close();
+  clearTimeout(cut);
+}

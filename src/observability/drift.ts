@@ -1,0 +1,71 @@
+// Looks over the books all the time, a few users at a time: the sum by which balances differ from their ledger. It
+// trades freshness for cost; `tollgate audit` does the same at once.
+
+import type { Logger } from 'pino';
+import type { Db } from '../store/database.ts';
+import { auditBalances, type Difference } from '../store/history.ts';
+
+const batchUsers = 20;
+const pauseMs = 5_000;
+
+export class DriftWatch {
+  readonly #db: Db;
+  readonly #log: Logger;
+  #timer: NodeJS.Timeout | null = null;
+  #looking: Promise<void> | null = null;
+  #batches: ReturnType<typeof auditBalances> | null = null;
+  /** Of the round under way, and of the last whole one. */
+  #found = 0;
+  #drift = 0;
+
+  constructor(db: Db, log: Logger) {
+    this.#db = db;
+    this.#log = log;
+  }
+
+  /** Credits; what the round under way has found counts already. */
+  get drift(): number {
+    return Math.max(this.#drift, this.#found);
+  }
+
+  start(): void {
+    this.#timer = setTimeout(() => {
+      this.#looking = this.#look().finally(() => {
+        this.#looking = null;
+        if (this.#timer !== null) this.start();
+      });
+    }, pauseMs);
+    this.#timer.unref();
+  }
+
+  /** Ends when the look under way has. */
+  async stop(): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    await this.#looking;
+  }
+
+  async #look(): Promise<void> {
+    this.#batches ??= auditBalances(this.#db, batchUsers);
+    try {
+      const { value, done } = await this.#batches.next();
+      if (done === true) this.#endRound();
+      else for (const difference of value.differences) this.#report(difference);
+    } catch (error) {
+      this.#batches = null;
+      this.#found = 0;
+      this.#log.debug({ err: error }, 'the books could not be looked over');
+    }
+  }
+
+  #report({ userId: user, credits, ledger }: Difference): void {
+    this.#found += Math.abs(credits - ledger);
+    this.#log.error({ user, credits, ledger }, 'a balance is not the sum of its ledger; see tollgate audit');
+  }
+
+  #endRound(): void {
+    this.#drift = this.#found;
+    this.#found = 0;
+    this.#batches = null;
+  }
+}

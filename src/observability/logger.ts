@@ -1,0 +1,38 @@
+// The log: one line for each request and one for each credit operation. Credentials never reach it: fields that may hold
+// one are redacted by path, and keys inside other text by their shape.
+
+import pino, { type DestinationStream, type Logger } from 'pino';
+import pretty from 'pino-pretty';
+import type { Config } from '../config/config.ts';
+
+const redactedFields = ['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'x-api-key'];
+
+/** `destination`: 1 for stdout, 2 for stderr, or a stream. */
+export function createLogger(log: Config['log'], destination: 1 | 2 | DestinationStream): Logger {
+  const options = {
+    level: log.level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    redact: redactedFields.flatMap((field) => [`headers["${field}"]`, `*.headers["${field}"]`]),
+    formatters: { level: (label: string) => ({ level: label }) },
+    hooks: { streamWrite: withoutKeys },
+  };
+  return pino(options, log.format === 'pretty' ? prettyStream(destination) : plainStream(destination));
+}
+
+/** Lines are written while earlier ones are on their way, so that a slow reader does not slow down calls. */
+function plainStream(destination: 1 | 2 | DestinationStream): DestinationStream {
+  return typeof destination === 'number' ? pino.destination({ dest: destination, sync: false }) : destination;
+}
+
+function prettyStream(destination: 1 | 2 | DestinationStream): DestinationStream {
+  const colorize = process.env['NO_COLOR'] === undefined && process.stdout.isTTY === true;
+  return pretty({ destination, colorize, sync: true });
+}
+
+const keyShape = /tg_[0-9A-Za-z]{38}/g;
+
+/** API keys in a text, cut to what is harmless. */
+export function withoutKeys(text: string): string {
+  return text.includes('tg_') ? text.replace(keyShape, 'tg_[redacted]') : text;
+}

@@ -1,0 +1,31 @@
+// The operators' door, on a port of its own: is the process alive, can it serve, what does it count. Routes and counts
+// only, never users, keys or addresses.
+
+import fastify, { type FastifyInstance } from 'fastify';
+import type { Metrics } from './metrics.ts';
+
+export interface OpsOptions {
+  readonly metrics: Metrics;
+  /** Why the gateway should get no calls for the moment; empty when it should. */
+  readonly obstacles: () => string[];
+}
+
+/** Makes the server, without listening. */
+export function createOps({ metrics, obstacles }: OpsOptions): FastifyInstance {
+  const app = fastify({ logger: false });
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.header('cache-control', 'no-store');
+    done();
+  });
+  app.get('/healthz', async () => ({ status: 'ok' }));
+  app.get('/readyz', async (_request, reply) => {
+    const reasons = obstacles();
+    if (reasons.length === 0) return { status: 'ready' };
+    return reply.code(503).send({ status: 'not ready', reasons });
+  });
+  app.get('/metrics', async (_request, reply) => {
+    reply.type(metrics.registry.contentType);
+    return metrics.registry.metrics();
+  });
+  return app;
+}

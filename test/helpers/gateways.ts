@@ -1,0 +1,56 @@
+// Whole gateways for tests: a configuration, a real database, a real upstream, ports that the system picks.
+
+import type { Test } from 'tap';
+import { type Gateway, startGateway } from '../../src/app.ts';
+import { parseConfig } from '../../src/config/config.ts';
+import { generateKey } from '../../src/identity/api-keys.ts';
+import { createKey } from '../../src/store/keys.ts';
+import { type Dialect, emptyDatabase, type TestDatabase } from './databases.ts';
+import { addUser } from './meters.ts';
+import { startUpstream, type TestUpstream } from './upstreams.ts';
+
+export interface TestGateway {
+  readonly gateway: Gateway;
+  readonly upstream: TestUpstream;
+  readonly test: TestDatabase;
+  /** Parsed lines of its log. */
+  readonly log: Record<string, unknown>[];
+  /** Adds a user with credits and returns a key of theirs. */
+  newKey(user: string, credits: number, terms?: { limit?: number; expiresAt?: string }): Promise<string>;
+  call(key: string | null, path?: string, init?: RequestInit): Promise<Response>;
+}
+
+/** `routes` is the YAML under `routes:`; upstream `api` is a test upstream. */
+export async function startTestGateway(t: Test, dialect: Dialect, routes: string): Promise<TestGateway> {
+  const upstream = await startUpstream(t);
+  const test = await emptyDatabase(t, dialect);
+  const text = [
+    'server: { host: 127.0.0.1, port: 0, shutdownTimeout: 2s }',
+    'ops: { host: 127.0.0.1, port: 0 }',
+    `database: { url: "${test.url}", schema: ${test.schema} }`,
+    `upstreams: { api: "${upstream.url}" }`,
+    `routes:\n${routes}`,
+  ].join('\n');
+  const { config } = parseConfig(text, { file: 'test.yaml', env: {} });
+  const log: Record<string, unknown>[] = [];
+  const gateway = await startGateway(config, { logTo: { write: (line: string) => void log.push(JSON.parse(line)) } });
+  t.teardown(() => gateway.close());
+  return {
+    gateway,
+    upstream,
+    test,
+    log,
+    newKey: async (user, credits, terms = {}) => {
+      await addUser(test.database, user, credits);
+      const generated = generateKey();
+      const { limit = null, expiresAt = null } = terms;
+      await createKey(test.database.db, { userId: user, name: 'test', limit, expiresAt }, generated);
+      return generated.key;
+    },
+    call: (key, path = '/', init = {}) => {
+      const headers = new Headers(init.headers);
+      if (key !== null) headers.set('authorization', `Bearer ${key}`);
+      return fetch(`${gateway.address}${path}`, { redirect: 'manual', ...init, headers });
+    },
+  };
+}
