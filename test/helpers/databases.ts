@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { Test } from 'tap';
+import { type PostgresServer, startPostgres } from '../../scripts/postgres.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { migrateUp } from '../../src/store/migrate.ts';
-import { type PostgresServer, startPostgres } from './postgres.ts';
 
 export type Dialect = 'sqlite' | 'postgres';
 export const dialects: readonly Dialect[] = ['sqlite', 'postgres'];

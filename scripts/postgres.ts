@@ -1,5 +1,5 @@
-// A real PostgreSQL from npm, in a temporary folder on a free port. Also run as root, where the server itself runs as
-// a user that it makes.
+// A real PostgreSQL from npm for tests and benches, in a temporary folder on a free port. Also run as root, where the
+// server itself runs as a user that it makes.
 
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';

@@ -1,0 +1,44 @@
+// Runs every test on one real PostgreSQL that it starts for the run (or on the one that TEST_DATABASE_URL names), and
+// ends with one line that counts. Arguments go to tap, for example a single compiled test file.
+
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startPostgres } from './postgres.ts';
+
+process.exitCode = await runTests(process.argv.slice(2));
+
+async function runTests(args: string[]): Promise<number> {
+  const given = process.env['TEST_DATABASE_URL'];
+  const server = given === undefined || given === '' ? await startPostgres() : null;
+  const folder = await mkdtemp(join(tmpdir(), 'tollgate-results-'));
+  const results = join(folder, 'results.tap');
+  try {
+    const env = { ...process.env, ...(server !== null && { TEST_DATABASE_URL: server.url }) };
+    // tap makes its own test class out of the plugins that .taprc names, and does not notice by itself when it is new.
+    await run('tap', ['build'], env);
+    const code = await run('tap', [`--output-file=${results}`, ...args], env);
+    const counts = countsOf(await readFile(results, 'utf8'));
+    console.log(`${counts.passed} passed, ${counts.failed} failed`);
+    return code === 0 && counts.failed === 0 && counts.passed > 0 ? 0 : 1;
+  } finally {
+    await server?.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function run(command: string, args: string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const child = spawn(join('node_modules', '.bin', command), args, { env, stdio: 'inherit' });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => resolve(code ?? 1));
+  });
+}
+
+/** The totals that tap writes last, for example `# { total: 12, pass: 11, fail: 1 }`. */
+function countsOf(tap: string): { passed: number; failed: number } {
+  const totals = [...tap.matchAll(/^# \{ total: .*\}$/gm)].at(-1)?.[0] ?? '';
+  const count = (name: string) => Number(new RegExp(`${name}: (\\d+)`).exec(totals)?.[1] ?? 0);
+  return { passed: count('pass'), failed: count('fail') };
+}
