@@ -81,7 +81,7 @@ export function allot(books: Books, asks: readonly LeaseAsk[], me: string, insta
     const amount = lease.amount + grant;
     if (grant > 0) leases.set(nameOf(ask.key, me), { ...lease, amount, recall: '' });
     const said = { user: ask.user, key: ask.key, amount, balance: books.credits };
-    if (free >= ask.need) return { ...said, answer: 'ok', short: null };
+    if (ask.need === 0 || free >= ask.need) return { ...said, answer: 'ok', short: null };
     const short = userFree < ask.need ? 'user' : 'key';
     const idle = [...leases.values()].filter((other) => other !== lease && mayGiveBack(other, short, ask.key));
     for (const other of idle) if (other.recall === '') asked.set(nameOf(other.key, other.instance), other);
