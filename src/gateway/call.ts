@@ -15,12 +15,15 @@ import {
   type UpstreamProgress,
 } from './outcome.ts';
 
+/** What a call needs of the meter. */
+export type CallMeter = Pick<Meter, 'hold' | 'settle' | 'release' | 'remaining' | 'free'>;
+
 /** What a call is made of. `hold` is null where the call costs nothing, `user` on a public route. */
 export interface CallParts {
   readonly route: Route;
   readonly user: Caller | null;
   readonly hold: Hold | null;
-  readonly meter: Meter;
+  readonly meter: CallMeter;
   /** Whether the caller's own body has been taken in whole by now. */
   readonly isRequestWhole: () => boolean;
 }
@@ -43,7 +46,7 @@ export class Call implements CallFacts, Watcher {
   /** Credits the caller has left once this call is over, as far as its end is known; null without a hold. */
   remaining: number | null = null;
 
-  readonly #meter: Meter;
+  readonly #meter: CallMeter;
   readonly #isRequestWhole: () => boolean;
   #cancel: (() => void) | null = null;
 

@@ -3,7 +3,6 @@
 // has left before the answer. Nothing here is retried.
 
 import type { IncomingHttpHeaders } from 'node:http';
-import { isIP } from 'node:net';
 import { Readable } from 'node:stream';
 import { buildConnector, type Dispatcher, Pool } from 'undici';
 import type { Upstream } from '../config/config.ts';
@@ -100,10 +99,8 @@ function openConnector(upstream: Upstream): buildConnector.connector {
     rejectUnauthorized: !upstream.tls.insecureSkipVerify,
     ...(upstream.tls.ca === null ? {} : { ca: upstream.tls.ca }),
   });
-  const { hostname } = new URL(upstream.url);
-  // An address has no server name; left out, undici derives that from the upstream's address itself.
-  const servername = isIP(hostname.replace(/^\[|\]$/g, '')) === 0 ? { servername: hostname } : {};
-  return ({ servername: _ofHostField, ...options }, callback) => connect({ ...options, ...servername }, callback);
+  // Left out, the name is that of the upstream; undici would take it from the `Host` of the call.
+  return ({ servername: _ofHost, ...options }, callback) => connect(options, callback);
 }
 
 /** One request and its answer, from the connection's side. */

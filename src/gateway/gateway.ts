@@ -5,9 +5,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Route } from '../config/config.ts';
 import { TollgateError } from '../errors.ts';
-import type { Hold, Meter } from '../meter/meter.ts';
+import type { Hold } from '../meter/meter.ts';
 import { costOf } from '../pricing.ts';
-import { Call } from './call.ts';
+import { Call, type CallMeter } from './call.ts';
 import { type ForwardingOptions, forwarding } from './forwarding.ts';
 import { hasBody } from './upload.ts';
 
@@ -19,7 +19,7 @@ declare module 'fastify' {
 }
 
 export interface GatewayOptions extends ForwardingOptions {
-  readonly meter: Meter;
+  readonly meter: CallMeter;
 }
 
 /** Forwards the calls that `routing` has matched. Refuses as the meter does, and with TG_UPSTREAM_…. */
@@ -37,7 +37,7 @@ async function registerGateway(app: FastifyInstance, options: GatewayOptions): P
 
 /** Returns a promise when the hold has to wait for the store, else calls `done`: the hot path makes no promise. */
 function holdCredits(
-  meter: Meter,
+  meter: CallMeter,
   request: FastifyRequest,
   reply: FastifyReply,
   done: (error?: Error) => void,
@@ -72,7 +72,13 @@ function holdCredits(
 }
 
 /** In the turn that got the hold: from here on the caller's end resolves it, whatever goes wrong in between. */
-function openCall(request: FastifyRequest, reply: FastifyReply, route: Route, meter: Meter, hold: Hold | null): void {
+function openCall(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  route: Route,
+  meter: CallMeter,
+  hold: Hold | null,
+): void {
   const { raw } = request;
   const user = route.auth === 'none' ? null : request.user;
   const isRequestWhole = () => raw.readableEnded || !hasBody(raw);

@@ -8,6 +8,7 @@ import type { Test } from 'tap';
 import { request } from 'undici';
 import type { Route, Upstream } from '../../src/config/config.ts';
 import { answerError, registerErrorHandler } from '../../src/error-handler.ts';
+import type { CallMeter } from '../../src/gateway/call.ts';
 import { gateway } from '../../src/gateway/gateway.ts';
 import { routing } from '../../src/gateway/routing.ts';
 import type { Meter } from '../../src/meter/meter.ts';
@@ -24,8 +25,8 @@ export interface GateOptions {
   readonly upstreamOptions?: Partial<Upstream>;
   readonly credits?: number;
   /** Put between gateway and meter. */
-  readonly wrapMeter?: (meter: Meter) => Meter;
-  /** Called before the server listens. */
+  readonly wrapMeter?: (meter: CallMeter) => CallMeter;
+  /** Called before anything is registered. */
   readonly prepare?: (app: FastifyInstance) => void;
 }
 
@@ -37,6 +38,7 @@ export interface Gate {
   readonly charges: readonly Charge[];
   /** Resolves when no hold is open, with the number of charges. */
   readonly settled: () => Promise<number>;
+  readonly close: () => Promise<void>;
 }
 
 /** A caller's usual fields: user `u` has the credits. */
@@ -60,12 +62,12 @@ export async function openGate(t: Test, options: GateOptions): Promise<Gate> {
       answerError(error, request, reply, { topUpUrl });
     },
   });
+  options.prepare?.(app);
   registerErrorHandler(app, { topUpUrl });
   await app.register(routing, { routes });
   identifyByName(app);
   const credentialFields = ['authorization', 'x-api-key'];
   await app.register(gateway, { routes, upstreams, credentialFields, meter: options.wrapMeter?.(meter) ?? meter });
-  options.prepare?.(app);
   await app.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(() => app.close());
   const { port } = app.server.address() as AddressInfo;
@@ -76,7 +78,7 @@ export async function openGate(t: Test, options: GateOptions): Promise<Gate> {
     );
     return observed.charges.length;
   };
-  return { port, url: `http://127.0.0.1:${port}`, meter, charges: observed.charges, settled };
+  return { port, url: `http://127.0.0.1:${port}`, meter, charges: observed.charges, settled, close: () => app.close() };
 }
 
 function identifyByName(app: FastifyInstance): void {

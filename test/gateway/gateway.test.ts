@@ -54,6 +54,22 @@ t.test('credits run out at exactly zero, and the refused call does not reach the
   t.equal(calls, 2);
 });
 
+t.test('of 500 calls at once with 120 credits exactly 120 reach the upstream', async (t) => {
+  let calls = 0;
+  const gate = await openGate(t, {
+    credits: 120,
+    upstream: (_request, response) => {
+      calls += 1;
+      response.end();
+    },
+  });
+  const answers = await Promise.all(Array.from({ length: 500 }, () => call(gate, '/')));
+  t.equal(calls, 120);
+  t.equal(answers.filter(({ status }) => status === 200).length, 120);
+  t.equal(answers.filter(({ status }) => status === 402).length, 380);
+  t.equal(await gate.settled(), 120);
+});
+
 t.test('every method gets through, with or without a body', async (t) => {
   const gate = await openGate(t, {
     upstream: async (request, response) => {
