@@ -1,0 +1,113 @@
+// What happened to credits, for people to read: pages of the ledger, totals of usage, and the audit that recomputes
+// every balance. Reads only. Each read is bounded: pages go by keyset, the audit by batches of users.
+
+import { sql } from 'kysely';
+import { type Db, isPostgres, type LedgerKind } from './database.ts';
+
+/** A ledger entry. Times are RFC 3339 in UTC. */
+export interface LedgerEntry {
+  /** UUIDv7. */
+  readonly id: string;
+  readonly kind: LedgerKind;
+  /** Signed. */
+  readonly amount: number;
+  readonly route: string | null;
+  readonly keyId: string | null;
+  readonly requestId: string | null;
+  /** HTTP status of a charge. */
+  readonly status: number | null;
+  readonly actor: string | null;
+  readonly note: string | null;
+  readonly createdAt: string;
+}
+
+/** A page of a user's ledger, newest first: `limit` entries older than the entry `before`, or the newest. */
+export async function listLedger(
+  db: Db,
+  userId: string,
+  { before, limit }: { before?: string | undefined; limit: number },
+): Promise<LedgerEntry[]> {
+  let query = db.selectFrom('ledger').selectAll().where('user_id', '=', userId);
+  if (before !== undefined) query = query.where('id', '<', before);
+  const rows = await query.orderBy('id', 'desc').limit(limit).execute();
+  return rows.map(({ user_id: _, key_id: keyId, request_id: requestId, created_at: createdAt, ...entry }) => ({
+    ...entry,
+    keyId,
+    requestId,
+    createdAt,
+  }));
+}
+
+/** What totals are grouped by. */
+export type UsageKey = 'route' | 'user' | 'day';
+
+/** Totals of calls. */
+export interface Usage {
+  /** The route's name, the user's id or the day (YYYY-MM-DD, UTC). */
+  readonly key: string;
+  readonly calls: number;
+  readonly charged: number;
+  readonly failed: number;
+  readonly refused: number;
+}
+
+/** Totals over the hours that begin in [from, to), RFC 3339 in UTC, at most `limit` rows; days by date, the rest by calls. */
+export async function sumUsage(
+  db: Db,
+  { by, from, to, limit }: { by: UsageKey; from?: string | undefined; to?: string | undefined; limit: number },
+): Promise<Usage[]> {
+  const key = keyExpression(db, by);
+  let query = db
+    .selectFrom('usage_hourly')
+    .select([
+      key.as('key'),
+      sql<number>`sum(calls)`.as('calls'),
+      sql<number>`sum(charged)`.as('charged'),
+      sql<number>`sum(failed)`.as('failed'),
+      sql<number>`sum(refused)`.as('refused'),
+    ])
+    .groupBy(key);
+  if (from !== undefined) query = query.where('hour', '>=', from);
+  if (to !== undefined) query = query.where('hour', '<', to);
+  const ordered = by === 'day' ? query.orderBy(key) : query.orderBy('calls', 'desc').orderBy(key);
+  return ordered.limit(limit).execute();
+}
+
+function keyExpression(db: Db, by: UsageKey) {
+  if (by === 'route') return sql<string>`route`;
+  if (by === 'user') return sql<string>`user_id`;
+  return isPostgres(db) ? sql<string>`to_char(hour, 'YYYY-MM-DD')` : sql<string>`substr(hour, 1, 10)`;
+}
+
+/** A user whose balance is not the sum of the ledger. */
+export interface Difference {
+  readonly userId: string;
+  readonly email: string | null;
+  readonly credits: number;
+  readonly ledger: number;
+}
+
+/** Users that one statement of the audit looks at, unless the caller asks for fewer. */
+const auditBatch = 1_000;
+
+/**
+ * Recomputes every balance from the ledger, batch by batch: how many users each batch held, and those that differ. One
+ * statement reads both sides of a batch, so that a gateway at work causes no false alarm.
+ */
+export async function* auditBalances(
+  db: Db,
+  batchUsers = auditBatch,
+): AsyncGenerator<{ users: number; differences: Difference[] }> {
+  let after = '';
+  for (;;) {
+    const { rows } = await sql<Difference>`
+      SELECT id AS "userId", email, credits,
+        (SELECT coalesce(sum(amount), 0) FROM ledger WHERE ledger.user_id = batch.id) AS ledger
+      FROM (SELECT id, email, credits FROM users WHERE id > ${after} ORDER BY id LIMIT ${batchUsers}) AS batch
+      ORDER BY id`.execute(db);
+    yield { users: rows.length, differences: rows.filter((row) => row.credits !== row.ledger) };
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < batchUsers) return;
+    after = last.userId;
+  }
+}

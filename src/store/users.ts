@@ -1,0 +1,124 @@
+// Users: who owns a balance. Everything about them that moves no credits, but for the credits that they begin with.
+
+import { createId } from '@paralleldrive/cuid2';
+import { type Selectable, type SqlBool, sql } from 'kysely';
+import { v7 as uuidv7 } from 'uuid';
+import type { Db, Tables, Trx } from './database.ts';
+import { Refusal } from './refusal.ts';
+
+/** A user, as shown to operators. Times are RFC 3339 in UTC. */
+export interface User {
+  readonly id: string;
+  /** Null for a service account. */
+  readonly email: string | null;
+  readonly name: string;
+  readonly plan: string;
+  readonly credits: number;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+  readonly blockedAt: string | null;
+}
+
+/** What a new user begins with. */
+export interface NewUser {
+  readonly email: string | null;
+  /** Null takes the local part of the e-mail address, or `service`. */
+  readonly name: string | null;
+  readonly plan: string;
+  readonly credits: number;
+}
+
+const columns = ['id', 'email', 'name', 'plan', 'credits', 'created_at', 'updated_at', 'blocked_at'] as const;
+
+/** Creates a user with a `signup` entry for the starting credits. Refuses EMAIL_TAKEN, also in another case. */
+export async function createUser(trx: Trx, user: NewUser, actor: string): Promise<User> {
+  const { email, plan, credits } = user;
+  const row = await trx
+    .insertInto('users')
+    // `posted` 1: the entry below is ours, and the trigger for hand-made users writes none.
+    .values({ id: createId(), email, name: user.name ?? defaultName(email), plan, credits, posted: 1 })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning(columns)
+    .executeTakeFirst();
+  if (row === undefined) throw new Refusal('EMAIL_TAKEN', `There is a user ${email} already`);
+  if (credits !== 0) {
+    const entry = { id: uuidv7(), user_id: row.id, kind: 'signup' as const, amount: credits, actor };
+    await trx.insertInto('ledger').values(entry).execute();
+  }
+  return userOf(row);
+}
+
+/** The name of a user who was given none. */
+export function defaultName(email: string | null): string {
+  return email === null ? 'service' : email.slice(0, email.lastIndexOf('@'));
+}
+
+/** Finds a user by id, or by e-mail address in any case. Refuses USER_NOT_FOUND. */
+export async function findUser(db: Db, reference: string): Promise<User> {
+  const rows = await db
+    .selectFrom('users')
+    .select(columns)
+    .where((where) =>
+      where.or([where('id', '=', reference), where(sql`lower(email)`, '=', sql<string>`lower(${reference})`)]),
+    )
+    .execute();
+  // An id that somebody chose to look like another's address wins: ids are exact.
+  const row = rows.find(({ id }) => id === reference) ?? rows[0];
+  if (row === undefined) throw notFound(reference);
+  return userOf(row);
+}
+
+/** A page of users in the order of their ids, of those whose id, name or e-mail holds `search`, in any case. */
+export async function listUsers(
+  db: Db,
+  { search, after = '', limit }: { search?: string | undefined; after?: string | undefined; limit: number },
+): Promise<User[]> {
+  let query = db.selectFrom('users').select(columns).where('id', '>', after);
+  if (search !== undefined) {
+    const pattern = `%${search.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`;
+    query = query.where(sql<SqlBool>`(lower(id) LIKE ${pattern} ESCAPE '\\' OR lower(name) LIKE ${pattern} ESCAPE '\\'
+      OR lower(email) LIKE ${pattern} ESCAPE '\\')`);
+  }
+  return (await query.orderBy('id').limit(limit).execute()).map(userOf);
+}
+
+/** Puts a user on another plan, which moves no credits. Refuses USER_NOT_FOUND. */
+export function setPlan(db: Db, userId: string, plan: string): Promise<User> {
+  return update(db, userId, { plan });
+}
+
+/** Blocks a user: within a second every gateway answers 403. Blocking again keeps the first time. */
+export function blockUser(db: Db, userId: string): Promise<User> {
+  return update(db, userId, { blocked_at: sql<string>`coalesce(blocked_at, ${now()})` });
+}
+
+/** Lets a blocked user in again. */
+export function unblockUser(db: Db, userId: string): Promise<User> {
+  return update(db, userId, { blocked_at: null });
+}
+
+type Change = { plan: string } | { blocked_at: ReturnType<typeof sql<string>> | null };
+
+async function update(db: Db, userId: string, change: Change): Promise<User> {
+  const row = await db
+    .updateTable('users')
+    .set({ ...change, updated_at: now() })
+    .where('id', '=', userId)
+    .returning(columns)
+    .executeTakeFirst();
+  if (row === undefined) throw notFound(userId);
+  return userOf(row);
+}
+
+function userOf(row: Pick<Selectable<Tables['users']>, (typeof columns)[number]>): User {
+  const { created_at: createdAt, updated_at: updatedAt, blocked_at: blockedAt, ...user } = row;
+  return { ...user, createdAt, updatedAt, blockedAt };
+}
+
+function notFound(reference: string): Refusal {
+  return new Refusal('USER_NOT_FOUND', `There is no user ${JSON.stringify(reference)}`);
+}
+
+function now(): string {
+  return new Date().toISOString();
+}

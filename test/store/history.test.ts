@@ -1,0 +1,85 @@
+import { sql } from 'kysely';
+import t from 'tap';
+import type { Db } from '../../src/store/database.ts';
+import { auditBalances, type Difference, listLedger, sumUsage } from '../../src/store/history.ts';
+import { importUsers } from '../../src/store/import-users.ts';
+import { findUser } from '../../src/store/users.ts';
+import { dialects, migratedDatabase } from '../helpers/databases.ts';
+import { userWith } from '../helpers/users.ts';
+
+for (const dialect of dialects) {
+  t.test(`${dialect}: the ledger comes newest first, page by page, of one user alone`, async (t) => {
+    const { db } = (await migratedDatabase(t, dialect)).database;
+    const user = await userWith(db, 1);
+    const other = await userWith(db, 1);
+    for (let i = 2; i <= 5; i++) await sql`UPDATE users SET credits = credits + ${i} WHERE id = ${user.id}`.execute(db);
+    const all = await listLedger(db, user.id, { limit: 10 });
+    t.same(
+      all.map(({ id }) => id),
+      all
+        .map(({ id }) => id)
+        .sort()
+        .reverse(),
+    );
+    t.equal(all.length, 5);
+    t.match(all.at(-1), { kind: 'signup', amount: 1, actor: 'test', route: null, keyId: null, requestId: null });
+    const first = await listLedger(db, user.id, { limit: 2 });
+    t.same([...first, ...(await listLedger(db, user.id, { limit: 9, before: first.at(-1)?.id }))], all);
+    t.equal((await listLedger(db, other.id, { limit: 9 })).length, 1);
+  });
+
+  t.test(`${dialect}: usage is summed over the hours from the first, to before the last`, async (t) => {
+    const { db } = (await migratedDatabase(t, dialect)).database;
+    await callsAt(db, 'u1', 'chat', [
+      '2026-01-01T23:00:00.000Z',
+      '2026-01-02T00:00:00.000Z',
+      '2026-01-03T00:00:00.000Z',
+    ]);
+    await callsAt(db, 'u2', 'search', ['2026-01-02T05:00:00.000Z']);
+    const totals = { calls: 2, charged: 7, failed: 1, refused: 3 };
+    t.same(await sumUsage(db, { by: 'day', limit: 10 }), [
+      { key: '2026-01-01', ...totals },
+      { key: '2026-01-02', calls: 4, charged: 14, failed: 2, refused: 6 },
+      { key: '2026-01-03', ...totals },
+    ]);
+    const range = { from: '2026-01-02T00:00:00.000Z', to: '2026-01-03T00:00:00.000Z', limit: 10 };
+    t.same(await sumUsage(db, { by: 'route', ...range }), [
+      { key: 'chat', ...totals },
+      { key: 'search', ...totals },
+    ]);
+    t.match(await sumUsage(db, { by: 'user', limit: 1 }), [{ key: 'u1', calls: 6 }], 'the most calls first');
+    t.same(await sumUsage(db, { by: 'route', limit: 1, from: '2027-01-01T00:00:00.000Z' }), []);
+  });
+
+  t.test(`${dialect}: the audit goes through all users and finds the one balance that is off`, async (t) => {
+    const { db } = (await migratedDatabase(t, dialect)).database;
+    const users = Array.from({ length: 2_001 }, (_, i) => ({
+      email: `u${i}@b.example`,
+      name: 'U',
+      plan: 'Basic',
+      credits: i,
+    }));
+    await importUsers(db, users, { actor: 'test' });
+    t.same(await auditOf(db), { users: 2_001, differences: [] });
+    const { id } = await findUser(db, 'u7@b.example');
+    await sql`UPDATE users SET credits = 8, posted = posted + 1 WHERE id = ${id}`.execute(db);
+    t.same(await auditOf(db), {
+      users: 2_001,
+      differences: [{ userId: id, email: 'u7@b.example', credits: 8, ledger: 7 }],
+    });
+  });
+}
+
+async function auditOf(db: Db): Promise<{ users: number; differences: Difference[] }> {
+  const total = { users: 0, differences: [] as Difference[] };
+  for await (const batch of auditBalances(db)) {
+    total.users += batch.users;
+    total.differences.push(...batch.differences);
+  }
+  return total;
+}
+
+async function callsAt(db: Db, userId: string, route: string, hours: readonly string[]): Promise<void> {
+  const rows = hours.map((hour) => ({ user_id: userId, hour, route, calls: 2, charged: 7, failed: 1, refused: 3 }));
+  await db.insertInto('usage_hourly').values(rows).execute();
+}
