@@ -2,7 +2,7 @@
 // mistyped or invented key be refused without a look into the database, and secret scanners tell a real key from a
 // look-alike. The key itself is shown once and never stored: only its SHA-256 is, which suffices for 190 random bits.
 
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 const prefix = 'tg_';
@@ -30,7 +30,7 @@ export function generateKey(): GeneratedKey {
 
 /** The SHA-256 of a key, hex: what `api_keys.hash` holds. */
 export function hashKey(key: string): string {
-  return createHash('sha256').update(key).digest('hex');
+  return hash('sha256', key, 'hex');
 }
 
 /** Whether the text could be a key: its shape and checksum are right. Says nothing about whether it was ever issued. */

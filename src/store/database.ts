@@ -93,10 +93,11 @@ export interface Tables {
 export type Db = Kysely<Tables>;
 export type Trx = Transaction<Tables>;
 
-/** An open database. `pool` is the raw driver for the one place that pipelines (sync); null on SQLite. */
+/** An open database. */
 export interface Database {
   readonly db: Db;
-  readonly pool: pg.Pool | null;
+  /** One connection for the exchange alone, which pipelines and must not queue behind look-ups; null on SQLite. */
+  readonly exchangePool: pg.Pool | null;
   readonly schema: string;
   close(): Promise<void>;
 }
@@ -133,7 +134,7 @@ function openSqlite({ url, schema }: DatabaseOptions): Database {
   sqlite.pragma('foreign_keys = ON');
   sqlite.pragma('busy_timeout = 0');
   const db = new Kysely<Tables>({ dialect: new PatientSqliteDialect({ database: sqlite }) });
-  return { db, pool: null, schema, close: () => db.destroy() };
+  return { db, exchangePool: null, schema, close: () => db.destroy() };
 }
 
 /**
@@ -193,20 +194,28 @@ class PatientSqliteDialect extends SqliteDialect {
 }
 
 function openPostgres({ url, schema, poolSize }: DatabaseOptions): Database {
-  const pool = new pg.Pool({
+  const config: pg.PoolConfig = {
     connectionString: url,
-    max: poolSize,
-    pipeline: true,
     connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
     application_name: 'tollgate',
     options: `-c search_path=${quoteForOptions(schema)} -c TimeZone=UTC`,
     types: { getTypeParser: parserOf },
-  });
+  };
+  const pool = openPool({ ...config, max: Math.max(1, poolSize - 1) });
+  const exchangePool = openPool({ ...config, max: 1, pipeline: true });
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  const close = async () => {
+    await Promise.all([db.destroy(), exchangePool.end()]);
+  };
+  return { db, exchangePool, schema, close };
+}
+
+function openPool(config: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool(config);
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
   pool.on('error', () => {});
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
-  return { db, pool, schema, close: () => db.destroy() };
+  return pool;
 }
 
 /** An identifier inside the `options` start-up parameter: quoted for SQL, spaces and backslashes escaped for libpq. */

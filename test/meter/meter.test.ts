@@ -169,6 +169,34 @@ for (const dialect of dialects) {
     },
   );
 
+  t.test(`${dialect}: charges are kept while the store is down and booked once when it is back`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    await addUser(database, 'u', 100);
+    await addUser(database, 'cold', 100);
+    const { meter } = await openTestMeter(t, database);
+    t.equal(await callOnce(meter, callerOf('u'), 1), null);
+    await sql`ALTER TABLE ledger RENAME TO elsewhere`.execute(database.db);
+    for (let call = 0; call < 5; call++)
+      t.equal(await callOnce(meter, callerOf('u'), 1), null, 'the lease still sells');
+    await until(
+      () => meter.state().isStoreUp,
+      (isUp) => !isUp,
+    );
+    t.equal(
+      await callOnce(meter, callerOf('cold'), 1),
+      'TG_STORE_UNAVAILABLE',
+      'nobody waits for a store that is down',
+    );
+    t.ok(meter.state().unsentCharges >= 5);
+    await sql`ALTER TABLE elsewhere RENAME TO ledger`.execute(database.db);
+    await until(
+      () => meter.state().unsentCharges,
+      (unsent) => unsent === 0,
+    );
+    t.equal(await balanceOf(database, 'u'), 94);
+    await booksAgree(t, database);
+  });
+
   t.test(`${dialect}: a closed meter leaves no lease and no live instance behind`, async (t) => {
     const { database } = await migratedDatabase(t, dialect);
     await addUser(database, 'u', 100);

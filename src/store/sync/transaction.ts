@@ -23,7 +23,7 @@ export type Work<T> = (talk: Talk) => Promise<{ result: T; last: CompiledQuery[]
 
 /** Runs one exchange: what `work` reads, then what it writes, all or nothing. */
 export function inTransaction<T>(database: Database, work: Work<T>): Promise<T> {
-  return database.pool === null ? onSqlite(database.db, work) : onPostgres(database.pool, work);
+  return database.exchangePool === null ? onSqlite(database.db, work) : onPostgres(database.exchangePool, work);
 }
 
 function onSqlite<T>(db: Db, work: Work<T>): Promise<T> {
