@@ -120,20 +120,27 @@ export class Sync {
     }
     this.#seq += 1;
     const outgoing = makeMessage(this.#books, this.#instance, this.#seq, this.#isClosing, startMs);
+    const answer = await this.#ask(outgoing, startMs);
+    // Outside of what may fail: a book that does not add up must not be taken for a store that is down.
+    if (answer !== null) this.#heard(outgoing, answer, performance.now());
+  }
+
+  /** Sends a message. Null when there is nothing to work in: no answer, or this instance had to begin anew. */
+  async #ask(outgoing: Outgoing, startMs: number): Promise<SyncReply | null> {
     const locks: LockPolicy = startMs < this.#skipLockedUntilMs ? 'skip' : 'wait';
     try {
       const answer = await exchange(this.#database, outgoing.message, locks);
-      const nowMs = performance.now();
-      const tookMs = nowMs - startMs;
-      this.#restUntilMs = nowMs + Math.min(tookMs, pauseMaxMs);
+      const tookMs = performance.now() - startMs;
+      this.#restUntilMs = startMs + tookMs + Math.min(tookMs, pauseMaxMs);
       this.#observer.synced(tookMs / 1000, outgoing.charges.length, true);
-      if (answer.stale) await this.#beginAnew(outgoing);
-      else this.#heard(outgoing, answer, nowMs);
+      if (!answer.stale) return answer;
+      await this.#beginAnew();
     } catch (error) {
-      takeBack(this.#books, outgoing);
       if (error instanceof UsersLockedError) this.#skipLockedUntilMs = performance.now() + skipLockedMs;
       else this.#failed(error, startMs);
     }
+    takeBack(this.#books, outgoing);
+    return null;
   }
 
   #heard(outgoing: Outgoing, reply: SyncReply, nowMs: number): void {
@@ -169,8 +176,7 @@ export class Sync {
   }
 
   /** Fenced: this process was taken for dead. It goes on as a new instance, which claims what is in use here. */
-  async #beginAnew(outgoing: Outgoing): Promise<void> {
-    takeBack(this.#books, outgoing);
+  async #beginAnew(): Promise<void> {
     const fenced = this.#instance;
     this.#instance = await registerInstance(this.#database.db);
     this.#seq = 0;
