@@ -16,7 +16,7 @@ export interface Import {
   readonly line: number;
   /** A path from the root of the project, or the name of a package (`node:fs` for Node's own). */
   readonly target: string;
-  /** The names in the other file; `*` when it could be any. */
+  /** The names in the other file; `*` when it could be any, none when it is only run. */
   readonly names: readonly string[];
 }
 
@@ -47,7 +47,7 @@ export function importsOf({ path, text }: Source): Import[] {
       if (isComment(text, match.index)) continue;
       read.push([match.index, match.index + match[0].length]);
       const { clause = '', specifier = '', bare } = match.groups ?? {};
-      const names = bare === undefined && pattern === staticImport ? namesIn(clause) : ['*'];
+      const names = pattern === dynamicImport ? ['*'] : namesIn(clause);
       imports.push({ line: lineAt(text, match.index), target: targetOf(path, bare ?? specifier), names });
     }
   }
@@ -61,7 +61,7 @@ export function importsOf({ path, text }: Source): Import[] {
 
 function namesIn(clause: string): string[] {
   const list = /\{(?<list>[^}]*)\}/.exec(clause)?.groups?.['list'];
-  if (list === undefined) return clause.includes('*') ? ['*'] : ['default'];
+  if (list === undefined) return clause.includes('*') ? ['*'] : clause === '' ? [] : ['default'];
   const outside = clause
     .slice(0, clause.indexOf('{'))
     .replace(/^type +/, '')
