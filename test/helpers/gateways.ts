@@ -1,5 +1,6 @@
 // Whole gateways for tests: a configuration, a real database, a real upstream, ports that the system picks.
 
+import type { RequestListener } from 'node:http';
 import type { Test } from 'tap';
 import { type Gateway, startGateway } from '../../src/app.ts';
 import { parseConfig } from '../../src/config/config.ts';
@@ -20,9 +21,14 @@ export interface TestGateway {
   call(key: string | null, path?: string, init?: RequestInit): Promise<Response>;
 }
 
-/** `routes` is the YAML under `routes:`; upstream `api` is a test upstream. */
-export async function startTestGateway(t: Test, dialect: Dialect, routes: string): Promise<TestGateway> {
-  const upstream = await startUpstream(t);
+/** `routes` is the YAML under `routes:`; upstream `api` is a test upstream that answers with `answer`. */
+export async function startTestGateway(
+  t: Test,
+  dialect: Dialect,
+  routes: string,
+  answer?: RequestListener,
+): Promise<TestGateway> {
+  const upstream = await startUpstream(t, answer);
   const test = await emptyDatabase(t, dialect);
   const text = [
     'server: { host: 127.0.0.1, port: 0, shutdownTimeout: 2s }',
