@@ -1,12 +1,14 @@
-// Writes what is generated from the source: the JSON Schema for editors and the table of keys in
+// Writes what is generated from the source: the JSON Schema for editors, docs/cli.md, and the table of keys in
 // docs/configuration.md. With --check it writes nothing and exits with 1 when a file is stale. Run from the root.
 
 import { readFileSync, writeFileSync } from 'node:fs';
+import { renderCommandPage } from './command-reference.ts';
 import { renderEditorSchema, renderKeyTable } from './config-reference.ts';
 
 /** A generated file: from what it holds to what it should hold. */
 const files: Readonly<Record<string, (present: string) => string>> = {
   'config/gateway.schema.json': renderEditorSchema,
+  'docs/cli.md': renderCommandPage,
   'docs/configuration.md': (present) => replacePart(present, 'keys', renderKeyTable()),
 };
 

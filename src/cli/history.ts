@@ -1,0 +1,89 @@
+// The commands that look back: ledger, usage and audit.
+
+import { Option } from 'commander';
+import { auditBalances, type Difference, listLedger, sumUsage, type UsageKey } from '../store/history.ts';
+import { findUser } from '../store/users.ts';
+import { type Command, userArgument } from './command.ts';
+import { exitCodes, usageFailure } from './failure.ts';
+import { formatTable } from './output.ts';
+import { withStore } from './store.ts';
+import { parseRows, parseTime } from './values.ts';
+
+const ledger: Command<{ user: string; limit: number; before?: string }> = {
+  name: 'ledger',
+  summary: 'show every movement of a user’s credits, newest first',
+  arguments: [userArgument()],
+  options: [
+    new Option('--limit <n>', 'how many to show').argParser(parseRows).default(50),
+    new Option('--before <entry>', 'only entries older than this one: the next page'),
+  ],
+  examples: ['ledger ann@example.com', 'ledger ann@example.com --limit 200 --json'],
+  run: (context, { user, limit, before }) =>
+    withStore(context, async ({ db }) => {
+      const found = await listLedger(db, (await findUser(db, user)).id, { before, limit: limit + 1 });
+      const entries = found.slice(0, limit);
+      const next = found.length > limit ? (entries.at(-1)?.id ?? null) : null;
+      const headings = ['time', 'kind', 'amount', 'route', 'status', 'actor', 'note', 'entry'];
+      const rows = entries.map((entry) => [
+        entry.createdAt,
+        entry.kind,
+        entry.amount,
+        entry.route,
+        entry.status,
+        entry.actor,
+        entry.note,
+        entry.id,
+      ]);
+      context.output.result({ entries, next }, formatTable(headings, rows));
+      if (next !== null) context.output.note(`There are more: --before ${next}`);
+      return undefined;
+    }),
+};
+
+const usage: Command<{ from?: string; to?: string; by: UsageKey; limit: number }> = {
+  name: 'usage',
+  summary: 'sum up calls and credits',
+  details: 'Counts whole hours that begin in the range, in UTC. "charged" is in credits, the rest in calls.',
+  options: [
+    new Option('--from <time>', 'day or time to begin with (default: the first)').argParser(parseTime),
+    new Option('--to <time>', 'day or time to end before (default: now)').argParser(parseTime),
+    new Option('--by <what>', 'what a row stands for').choices(['route', 'user', 'day']).default('route'),
+    new Option('--limit <n>', 'how many rows to show').argParser(parseRows).default(1000),
+  ],
+  examples: ['usage', 'usage --from 2026-01-01 --to 2026-02-01 --by user'],
+  run: (context, { from, to, by, limit }) =>
+    withStore(context, async ({ db }) => {
+      if (from !== undefined && to !== undefined && from >= to) throw usageFailure('--from has to be before --to.');
+      const found = await sumUsage(db, { by, from, to, limit: limit + 1 });
+      const rows = found.slice(0, limit).map(({ key, ...totals }) => ({ [by]: key, ...totals }));
+      const cells = found.slice(0, limit).map((row) => [row.key, row.calls, row.charged, row.failed, row.refused]);
+      const hasMore = found.length > limit;
+      const document = { by, from: from ?? null, to: to ?? null, rows, hasMore };
+      context.output.result(document, formatTable([by, 'calls', 'charged', 'failed', 'refused'], cells));
+      if (hasMore) context.output.note(`There are more than these ${limit}.`);
+      return undefined;
+    }),
+};
+
+const audit: Command = {
+  name: 'audit',
+  summary: 'recompute every balance from the ledger',
+  details: 'Exit code 1 and a row for each user where they differ.',
+  examples: ['audit', 'audit --json'],
+  run: (context) =>
+    withStore(context, async ({ db }) => {
+      let users = 0;
+      const differences: Difference[] = [];
+      for await (const batch of auditBalances(db)) {
+        users += batch.users;
+        differences.push(...batch.differences);
+      }
+      const rows = differences.map((row) => [row.userId, row.email, row.credits, row.ledger, row.credits - row.ledger]);
+      const summary = `Users: ${users}. Balances that are not the sum of the ledger: ${differences.length}.`;
+      const table = formatTable(['user', 'email', 'credits', 'ledger', 'difference'], rows);
+      context.output.result({ users, differences }, rows.length === 0 ? summary : `${table}\n\n${summary}`);
+      return differences.length === 0 ? exitCodes.done : exitCodes.failed;
+    }),
+};
+
+export const historyCommands = [ledger, usage, audit] as const;

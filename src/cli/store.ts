@@ -1,0 +1,69 @@
+// Opens the database for an operator's command, and closes it after. A database that nobody has migrated is never
+// created in passing: a wrong working directory would leave an empty one behind.
+
+import { existsSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import type { Logger } from 'pino';
+import { type Config, loadConfig } from '../config/config.ts';
+import type { Booking } from '../store/credits.ts';
+import { type Database, type Db, openDatabase } from '../store/database.ts';
+import { migrationStatus } from '../store/migrate.ts';
+import type { Context } from './command.ts';
+import { Failure } from './failure.ts';
+import { openLog } from './output.ts';
+
+/** What an operator's command works with. */
+export interface Store {
+  readonly db: Db;
+  readonly config: Config;
+  readonly log: Logger;
+  /** For the ledger: `cli:` and the name of the user at the operating system. */
+  readonly actor: string;
+}
+
+/** Runs `work` on a database that has all its tables. */
+export function withStore<T>(context: Context, work: (store: Store) => Promise<T>): Promise<T> {
+  return withDatabase(context, async (database, config) => {
+    const isBehind = (await migrationStatus(database)).some(({ appliedAt }) => appliedAt === null);
+    if (isBehind) throw notMigrated('The database does not have all its tables yet');
+    return work({ db: database.db, config, log: openLog(context.output, config.log.format), actor: actorName() });
+  });
+}
+
+/** Runs `work` on the database as it is. An SQLite file that is not there is created only if `isNew` allows it. */
+export async function withDatabase<T>(
+  context: Context,
+  work: (database: Database, config: Config) => Promise<T>,
+  isNew = false,
+): Promise<T> {
+  const config = loadConfig({ file: context.configFile, env: context.env });
+  const { url } = config.database;
+  if (!isNew && url.startsWith('sqlite:') && !existsSync(url.slice('sqlite:'.length))) {
+    throw notMigrated(`There is no database at ${url}`);
+  }
+  const database = openDatabase(config.database);
+  try {
+    return await work(database, config);
+  } finally {
+    await database.close();
+  }
+}
+
+function notMigrated(what: string): Failure {
+  return new Failure('NOT_MIGRATED', `${what}. Run "tollgate migrate up" first.`);
+}
+
+function actorName(): string {
+  try {
+    return `cli:${userInfo().username}`;
+  } catch {
+    // In a container the user may have a number and no name.
+    return `cli:${process.getuid?.() ?? 'unknown'}`;
+  }
+}
+
+/** The line in the log that every credit operation leaves. */
+export function logBooking(log: Logger, actor: string, booking: Booking): void {
+  const { userId: user, kind, amount, balance, entryId: entry } = booking;
+  log.info({ user, kind, amount, balance, entry, actor }, kind);
+}
