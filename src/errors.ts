@@ -18,7 +18,7 @@ export const errorTable = {
   },
   TG_KEY_LIMIT_REACHED: {
     status: 402,
-    message: 'This API key has reached its spending limit. Raise the limit of the key, or use another key.',
+    message: 'This API key has reached its spending limit. Use another key, or ask for one with a higher limit.',
   },
   TG_ROUTE_NOT_FOUND: { status: 404, message: 'No route matches this path.' },
   TG_METHOD_NOT_ALLOWED: { status: 405, message: 'The route does not take this method. See the Allow field.' },

@@ -5,8 +5,8 @@ import type { Logger } from 'pino';
 import type { Db } from '../store/database.ts';
 import { auditBalances, type Difference } from '../store/history.ts';
 
-const batchUsers = 20;
-const pauseMs = 5_000;
+const batchUsers = 25;
+const pauseMs = 1_000;
 
 export class DriftWatch {
   readonly #db: Db;

@@ -135,9 +135,13 @@ function floorOf(part: string): number {
   return floors.findIndex((parts) => parts.includes(part));
 }
 
-/** A file that lies in src or scripts itself counts as a folder: it is a part of its own. */
+/**
+ * A file that lies in src or scripts itself counts as a folder: it is a part of its own. The migrations belong to the
+ * store, which runs them and lends them its knowledge of the dialects.
+ */
 function folderOf(path: string): string {
   const folder = posix.dirname(path);
+  if (folder === 'migrations') return 'src/store';
   return folder === 'src' || folder === 'scripts' ? path : folder;
 }
 
