@@ -20,8 +20,8 @@ export interface Outgoing {
   readonly charges: readonly OwedCharge[];
 }
 
-/** `isClosing` gives back every lease that is not in use. */
-export function makeMessage(books: Books, instance: string, seq: number, isClosing: boolean, nowMs: number): Outgoing {
+/** Takes up to the limits of one message; what is left over stays for the next. */
+export function makeMessage(books: Books, instance: string, seq: number, nowMs: number): Outgoing {
   const users = new Set<string>();
   const lines = new Set<Line>();
   const take = (line: Line) => {
@@ -44,7 +44,7 @@ export function makeMessage(books: Books, instance: string, seq: number, isClosi
   for (const line of lines) {
     books.dirty.delete(line);
     const costs = line.waiting.map((call) => call.cost);
-    const isWanted = !isClosing && !line.isRecalled && nowMs - line.lease.usedAtMs < idleAfterMs;
+    const isWanted = !line.isRecalled && nowMs - line.lease.usedAtMs < idleAfterMs;
     asks.set(line, askOf(line.lease, sending.get(line) ?? 0, costs, isWanted, nowMs));
     line.isRecalled = false;
   }

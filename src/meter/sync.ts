@@ -119,7 +119,7 @@ export class Sync {
       markIdle(this.#books, startMs);
     }
     this.#seq += 1;
-    const outgoing = makeMessage(this.#books, this.#instance, this.#seq, this.#isClosing, startMs);
+    const outgoing = makeMessage(this.#books, this.#instance, this.#seq, startMs);
     const answer = await this.#ask(outgoing, startMs);
     // Outside of what may fail: a book that does not add up must not be taken for a store that is down.
     if (answer !== null) this.#heard(outgoing, answer, performance.now());
@@ -194,15 +194,14 @@ export class Sync {
     }
   }
 
-  /** Hands in every charge and lease, then fences the instance. Returns how many charges could not be handed in. */
+  /** Hands in every charge, then fences the instance, which frees its leases. Returns how many charges are left. */
   async close(): Promise<number> {
     if (this.#isClosing) return this.#books.owed.size;
     this.#isClosing = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#running;
     const untilMs = performance.now() + closeMaxMs;
-    for (const line of this.#books.lines.values()) this.#books.dirty.add(line);
-    while ((this.#books.owed.size > 0 || this.#books.dirty.size > 0) && performance.now() < untilMs) {
+    while (this.#books.owed.size > 0 && performance.now() < untilMs) {
       await this.#exchangeOnce();
       if (this.#failures > 0) await new Promise((resolve) => setTimeout(resolve, retryMs));
     }

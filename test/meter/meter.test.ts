@@ -250,6 +250,35 @@ t.test('postgres: a user whose row somebody has locked keeps nobody else waiting
   t.same(await slow.answer, { code: null, isLocked: false }, 'the call of the locked user went on after the lock');
 });
 
+t.test('postgres: charges of a user whose row somebody has locked are kept until the lock is gone', async (t) => {
+  const test = await migratedDatabase(t, 'postgres');
+  await addUser(test.database, 'locked', 100);
+  await addUser(test.database, 'other', 100);
+  const { meter } = await openTestMeter(t, test.database);
+  t.equal(await callOnce(meter, callerOf('locked'), 1), null);
+  await until(
+    () => meter.state().unsentCharges,
+    (unsent) => unsent === 0,
+  );
+  await openAgain(t, test)
+    .db.transaction()
+    .execute(async (trx) => {
+      await sql`SELECT 1 FROM users WHERE id = 'locked' FOR UPDATE`.execute(trx);
+      t.equal(await callOnce(meter, callerOf('locked'), 1), null, 'the lease sells on');
+      t.equal(await callOnce(meter, callerOf('other'), 1), null);
+      await until(
+        () => balanceOf(test.database, 'other'),
+        (balance) => balance === 99,
+      );
+      t.equal(await balanceOf(test.database, 'locked'), 99);
+    });
+  await until(
+    () => balanceOf(test.database, 'locked'),
+    (balance) => balance === 98,
+  );
+  await booksAgree(t, test.database);
+});
+
 async function twoMeters(
   t: Parameters<typeof openTestMeter>[0],
   test: Parameters<typeof openAgain>[1],
