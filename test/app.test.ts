@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { sql } from 'kysely';
 import t from 'tap';
 import { hashKey } from '../src/identity/api-keys.ts';
@@ -219,6 +220,29 @@ t.test('the log has a line for each request and each credit operation, and never
   const text = JSON.stringify(gate.log);
   t.notMatch(text, key);
   t.notMatch(text, 'secret=1');
+});
+
+t.test('a request whose caller left before the answer is logged with what became of it', async (t) => {
+  const pending: ServerResponse[] = [];
+  const gate = await startTestGateway(t, 'sqlite', costs7, (_request, response) => pending.push(response));
+  const key = await gate.newKey('u', 100);
+  const caller = new AbortController();
+  const call = gate.call(key, '/', { signal: caller.signal });
+  await until(
+    () => pending.length,
+    (calls) => calls === 1,
+  );
+  caller.abort();
+  await t.rejects(call);
+  pending[0]?.end('late');
+  await until(
+    () => gate.log.filter((line) => line['msg'] === 'request'),
+    (lines) => lines.length === 1,
+  );
+  t.match(gate.log.slice(-2), [
+    { msg: 'charge', cost: 7, balance: 93 },
+    { msg: 'request', status: 499, cost: 7, outcome: 'settle' },
+  ]);
 });
 
 t.test('a request gets the id it came with if that is harmless, else a new one', async (t) => {

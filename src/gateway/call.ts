@@ -49,6 +49,7 @@ export class Call implements CallFacts, Watcher {
   readonly #meter: CallMeter;
   readonly #isRequestWhole: () => boolean;
   #cancel: (() => void) | null = null;
+  #onOutcome: (() => void) | null = null;
 
   constructor(parts: CallParts) {
     this.route = parts.route;
@@ -67,6 +68,12 @@ export class Call implements CallFacts, Watcher {
     return this.hold !== null && this.status !== null && this.upstream !== 'failed' && isSuccess(this.status)
       ? this.hold.cost
       : 0;
+  }
+
+  /** Calls back once the outcome is known: at once when it is. */
+  whenResolved(callback: () => void): void {
+    if (this.outcome === null) this.#onOutcome = callback;
+    else callback();
   }
 
   onStart(cancel: () => void): void {
@@ -132,6 +139,7 @@ export class Call implements CallFacts, Watcher {
     } else {
       this.#meter.release(hold);
     }
+    this.#onOutcome?.();
   }
 }
 

@@ -14,6 +14,8 @@ export interface ObservedCall {
   readonly upstreamStartedAt: number | null;
   readonly upstreamHeadersAt: number | null;
   readonly upstreamError: string | null;
+  /** Calls back once `outcome` is known: the upstream's answer may come after the caller has left. */
+  whenResolved(callback: () => void): void;
 }
 
 export interface ObserveOptions {
@@ -32,8 +34,15 @@ export const observe = fp(registerObserve, { name: 'observe' });
 async function registerObserve(app: FastifyInstance, options: ObserveOptions): Promise<void> {
   app.addHook('onRequest', (request, reply, done) => {
     const startedAt = performance.now();
+    const end = () => conclude(request, reply, startedAt, options);
     // In the next tick: what else listens to the event, such as the call's own end, comes first.
-    reply.raw.once('close', () => process.nextTick(conclude, request, reply, startedAt, options));
+    reply.raw.once('close', () =>
+      process.nextTick(() => {
+        const call = options.callOf(request);
+        if (call === null) end();
+        else call.whenResolved(end);
+      }),
+    );
     done();
   });
 }
