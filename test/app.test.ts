@@ -234,6 +234,10 @@ t.test('a request whose caller left before the answer is logged with what became
   );
   caller.abort();
   await t.rejects(call);
+  await until(
+    async () => (await fetch(`${gate.gateway.opsAddress}/metrics`)).text(),
+    (metrics) => metrics.includes('tollgate_requests_total{route="/",code="499"} 1'),
+  );
   pending[0]?.end('late');
   await until(
     () => gate.log.filter((line) => line['msg'] === 'request'),

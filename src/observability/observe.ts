@@ -34,45 +34,47 @@ export const observe = fp(registerObserve, { name: 'observe' });
 async function registerObserve(app: FastifyInstance, options: ObserveOptions): Promise<void> {
   app.addHook('onRequest', (request, reply, done) => {
     const startedAt = performance.now();
-    const end = () => conclude(request, reply, startedAt, options);
     // In the next tick: what else listens to the event, such as the call's own end, comes first.
-    reply.raw.once('close', () =>
-      process.nextTick(() => {
-        const call = options.callOf(request);
-        if (call === null) end();
-        else call.whenResolved(end);
-      }),
-    );
+    reply.raw.once('close', () => process.nextTick(conclude, request, reply, startedAt, options));
     done();
   });
 }
 
+/** The client's side is over; the upstream's may still be open, and the line waits for it. */
 function conclude(request: FastifyRequest, reply: FastifyReply, startedAt: number, options: ObserveOptions): void {
-  const call = options.callOf(request);
+  const { metrics, callOf, routeOf, userOf } = options;
   const status = reply.raw.headersSent ? reply.raw.statusCode : clientLeftStatus;
-  const route = options.routeOf(request) ?? 'none';
-  options.metrics.requestEnded(route, status);
+  const route = routeOf(request) ?? 'none';
   const error = reply.getHeader('x-tollgate-error');
-  if (typeof error === 'string') options.metrics.refused(error);
-  if (call !== null && call.upstreamStartedAt !== null) {
-    options.metrics.callForwarded(route, (call.upstreamStartedAt - startedAt) / 1000);
-    if (call.upstreamHeadersAt !== null) {
-      options.metrics.upstreamAnswered(route, (call.upstreamHeadersAt - call.upstreamStartedAt) / 1000);
-    }
-  }
+  metrics.requestEnded(route, status);
+  if (typeof error === 'string') metrics.refused(error);
   const line = {
     method: request.method,
     path: pathOf(request.originalUrl),
     route,
-    user: options.userOf(request),
+    user: userOf(request),
     status,
-    cost: call?.cost ?? 0,
-    outcome: call?.outcome ?? null,
     ...(typeof error === 'string' && { error }),
-    ms: Math.round((performance.now() - startedAt) * 1000) / 1000,
-    ...(call !== null && call.upstreamError !== null && { upstreamError: call.upstreamError }),
   };
-  request.log.info(line, 'request');
+  const call = callOf(request);
+  if (call === null) return request.log.info({ ...line, cost: 0, outcome: null, ms: msSince(startedAt) }, 'request');
+  call.whenResolved(() => {
+    const { cost, outcome, upstreamError } = call;
+    measure(call, route, startedAt, metrics);
+    const told = { ...line, cost, outcome, ms: msSince(startedAt), ...(upstreamError !== null && { upstreamError }) };
+    request.log.info(told, 'request');
+  });
+}
+
+function measure(call: ObservedCall, route: string, startedAt: number, metrics: Metrics): void {
+  if (call.upstreamStartedAt === null) return;
+  metrics.callForwarded(route, (call.upstreamStartedAt - startedAt) / 1000);
+  if (call.upstreamHeadersAt === null) return;
+  metrics.upstreamAnswered(route, (call.upstreamHeadersAt - call.upstreamStartedAt) / 1000);
+}
+
+function msSince(startedAt: number): number {
+  return Math.round((performance.now() - startedAt) * 1000) / 1000;
 }
 
 /** The query may hold anything, credentials too: it stays out of the log. */
