@@ -57,7 +57,10 @@ function conclude(request: FastifyRequest, reply: FastifyReply, startedAt: numbe
     ...(typeof error === 'string' && { error }),
   };
   const call = callOf(request);
-  if (call === null) return request.log.info({ ...line, cost: 0, outcome: null, ms: msSince(startedAt) }, 'request');
+  if (call === null) {
+    request.log.info({ ...line, cost: 0, outcome: null, ms: msSince(startedAt) }, 'request');
+    return;
+  }
   call.whenResolved(() => {
     const { cost, outcome, upstreamError } = call;
     measure(call, route, startedAt, metrics);
