@@ -8,7 +8,7 @@ const helpWidth = 100;
 
 /** The page: every command with its help, in the order of the table. */
 export function renderCommandPage(): string {
-  const program = createProgram({}, () => {});
+  const program = createProgram(process, () => {});
   const parts = leavesOf(program).map((command) => {
     const name = namesOf(command).join(' ');
     return `## ${name}\n\n\`\`\`text\n${helpOf(command)}\n\`\`\`\n`;

@@ -3,4 +3,4 @@
 
 import { runCommandLine } from '../src/cli/run.ts';
 
-process.exitCode = await runCommandLine(['backfill', 'credits', ...process.argv.slice(2)], process.env);
+process.exitCode = await runCommandLine(['backfill', 'credits', ...process.argv.slice(2)], process);

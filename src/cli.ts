@@ -3,4 +3,4 @@
 
 import { runCommandLine } from './cli/run.ts';
 
-process.exitCode = await runCommandLine(process.argv.slice(2), process.env);
+process.exitCode = await runCommandLine(process.argv.slice(2), process);

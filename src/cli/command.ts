@@ -4,11 +4,20 @@
 import { Argument, type Option } from 'commander';
 import type { Output } from './output.ts';
 
+/** What a command line needs of its process. */
+export interface Host {
+  readonly env: NodeJS.ProcessEnv;
+  readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean };
+}
+
 /** What every command gets. */
 export interface Context {
   /** The file given by --config, $TOLLGATE_CONFIG, or gateway.yaml. */
   readonly configFile: string;
   readonly env: NodeJS.ProcessEnv;
+  readonly stdin: Host['stdin'];
   readonly output: Output;
 }
 

@@ -3,7 +3,7 @@
 import { request } from 'node:http';
 import { loadConfig } from '../config/config.ts';
 import type { Command } from './command.ts';
-import { exitCodes } from './failure.ts';
+import { exitCodes, Failure } from './failure.ts';
 
 const answerWithinMs = 2_000;
 
@@ -14,6 +14,8 @@ export const healthCommand: Command = {
   examples: ['health', 'health --json'],
   run: async ({ configFile, env, output }) => {
     const { ops } = loadConfig({ file: configFile, env });
+    if (ops.port === 0)
+      throw new Failure('PORT_UNKNOWN', 'ops.port is 0, a free one. Give it a number to be asked at.');
     const url = `http://${hostOf(ops.host)}:${ops.port}/readyz`;
     const { status, reason } = await ask(url);
     const isReady = status === 200;

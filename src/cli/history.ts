@@ -51,9 +51,9 @@ const usage: Command<{ from?: string; to?: string; by: UsageKey; limit: number }
     new Option('--limit <n>', 'how many rows to show').argParser(parseRows).default(1000),
   ],
   examples: ['usage', 'usage --from 2026-01-01 --to 2026-02-01 --by user'],
-  run: (context, { from, to, by, limit }) =>
-    withStore(context, async ({ db }) => {
-      if (from !== undefined && to !== undefined && from >= to) throw usageFailure('--from has to be before --to.');
+  run: async (context, { from, to, by, limit }) => {
+    if (from !== undefined && to !== undefined && from >= to) throw usageFailure('--from has to be before --to.');
+    return withStore(context, async ({ db }) => {
       const found = await sumUsage(db, { by, from, to, limit: limit + 1 });
       const rows = found.slice(0, limit).map(({ key, ...totals }) => ({ [by]: key, ...totals }));
       const cells = found.slice(0, limit).map((row) => [row.key, row.calls, row.charged, row.failed, row.refused]);
@@ -62,7 +62,8 @@ const usage: Command<{ from?: string; to?: string; by: UsageKey; limit: number }
       context.output.result(document, formatTable([by, 'calls', 'charged', 'failed', 'refused'], cells));
       if (hasMore) context.output.note(`There are more than these ${limit}.`);
       return undefined;
-    }),
+    });
+  },
 };
 
 const audit: Command = {

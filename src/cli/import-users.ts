@@ -36,7 +36,10 @@ export const importCommand: Command<{ file: string; plan?: string }> = {
   run: (context, input) =>
     withStore(context, async ({ db, config, actor, log }) => {
       const plan = input.plan ?? config.defaultPlan;
-      const users = await readUsers(input.file, { plan, credits: startingCreditsOf(config, plan) });
+      const users = await readUsers(input.file === '-' ? context.stdin : createReadStream(input.file), {
+        plan,
+        credits: startingCreditsOf(config, plan),
+      });
       const progress = startProgress(context.output, users.length, 'users');
       const counts = await importUsers(db, users, { actor, onProgress: progress.update }).finally(progress.stop);
       log.info({ kind: 'signup', ...counts, actor }, 'import');
@@ -50,12 +53,12 @@ interface Defaults {
   readonly credits: number;
 }
 
-async function readUsers(file: string, defaults: Defaults): Promise<ImportedUser[]> {
+async function readUsers(input: NodeJS.ReadableStream, defaults: Defaults): Promise<ImportedUser[]> {
   const users: ImportedUser[] = [];
   const problems: string[] = [];
   const lines = new Map<string, number>();
   let order: readonly Column[] | null = null;
-  for await (const { record, line } of readRecords(file)) {
+  for await (const { record, line } of readRecords(input)) {
     if (order === null) {
       order = columnsOf(record);
       if (order !== null) continue;
@@ -75,8 +78,7 @@ async function readUsers(file: string, defaults: Defaults): Promise<ImportedUser
 }
 
 /** The records and the lines on which they begin. */
-async function* readRecords(file: string): AsyncGenerator<{ record: readonly string[]; line: number }> {
-  const input = file === '-' ? process.stdin : createReadStream(file);
+async function* readRecords(input: NodeJS.ReadableStream): AsyncGenerator<{ record: readonly string[]; line: number }> {
   const parser = parse({
     bom: true,
     trim: true,

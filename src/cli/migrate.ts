@@ -60,9 +60,9 @@ const status: Command = {
 export const migrateCommands = [up, down, status] as const;
 
 /** Goes on only after a "yes" at a terminal. */
-async function confirm({ output }: Context, what: string): Promise<void> {
-  if (process.stdin.isTTY !== true || output.isJson) throw usageFailure(`${what} Give --yes if that is what you want.`);
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+async function confirm({ stdin, output }: Context, what: string): Promise<void> {
+  if (stdin.isTTY !== true || output.isJson) throw usageFailure(`${what} Give --yes if that is what you want.`);
+  const terminal = createInterface({ input: stdin, output: output.stderr });
   const answer = await terminal.question(`${what} Type "yes" to go on: `).finally(() => terminal.close());
   if (answer.trim().toLowerCase() !== 'yes') throw new Failure('NOT_CONFIRMED', 'Nothing was changed.');
 }

@@ -2,11 +2,13 @@
 // --json the result is one document on one line. Nothing here uses colour.
 
 import { createLogger } from '../observability/logger.ts';
+import type { Host } from './command.ts';
 
 /** What a command has to say. */
 export interface Output {
   readonly isJson: boolean;
   readonly isQuiet: boolean;
+  readonly stderr: Host['stderr'];
   /** The result: the document with --json, else the text. Once per command. */
   result(document: object, text: string): void;
   /** A remark for people, on stderr; none with --quiet. */
@@ -14,21 +16,21 @@ export interface Output {
 }
 
 /** Opens the output of a command. */
-export function openOutput(isJson: boolean, isQuiet: boolean): Output {
+export function openOutput({ stdout, stderr }: Host, isJson: boolean, isQuiet: boolean): Output {
   return {
     isJson,
     isQuiet,
-    result: (document, text) => void process.stdout.write(`${isJson ? JSON.stringify(document) : text}\n`),
+    stderr,
+    result: (document, text) => void stdout.write(`${isJson ? JSON.stringify(document) : text}\n`),
     note: (text) => {
-      if (!isQuiet) process.stderr.write(`${text}\n`);
+      if (!isQuiet) stderr.write(`${text}\n`);
     },
   };
 }
 
 /** The log of credit operations, on stderr. */
-export function openLog(output: Output, format: 'json' | 'pretty'): ReturnType<typeof createLogger> {
-  const stderr = { write: (line: string) => void process.stderr.write(line) };
-  return createLogger({ level: output.isQuiet ? 'silent' : 'info', format }, stderr);
+export function openLog({ isQuiet, stderr }: Output, format: 'json' | 'pretty'): ReturnType<typeof createLogger> {
+  return createLogger({ level: isQuiet ? 'silent' : 'info', format }, { write: (line) => void stderr.write(line) });
 }
 
 /** A cell of a table. */

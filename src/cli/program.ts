@@ -3,7 +3,7 @@
 import { Command as Commander } from 'commander';
 import { backfillCommand } from './backfill.ts';
 import { checkCommand } from './check.ts';
-import type { Command, Context } from './command.ts';
+import type { Command, Context, Host } from './command.ts';
 import { creditCommands } from './credits.ts';
 import { demoCommand } from './demo.ts';
 import { exitCodes } from './failure.ts';
@@ -52,21 +52,21 @@ interface GlobalOptions {
 }
 
 /** The parser and the help, made of the table. */
-export function createProgram(env: NodeJS.ProcessEnv, onExit: (code: number) => void): Commander {
-  const program = configure(new Commander('tollgate'))
+export function createProgram(host: Host, onExit: (code: number) => void): Commander {
+  const program = configure(new Commander('tollgate'), host)
     .description('A credit meter in front of any HTTP API: charges for calls that succeed.')
     .version(readVersion(), '-V, --version', 'show the version')
     .option('--config <file>', 'configuration (default: $TOLLGATE_CONFIG, or gateway.yaml)')
     .option('--json', 'print the result as one JSON document')
     .option('--quiet', 'no log, progress or remarks on stderr');
-  for (const command of commands) addCommand(program, command, env, onExit);
+  for (const command of commands) addCommand(program, command, host, onExit);
   return program;
 }
 
-function addCommand(program: Commander, spec: Command, env: NodeJS.ProcessEnv, onExit: (code: number) => void): void {
+function addCommand(program: Commander, spec: Command, host: Host, onExit: (code: number) => void): void {
   const [first = '', second] = spec.name.split(' ');
-  const parent = second === undefined ? program : groupOf(program, first);
-  const command = configure(parent.command(second ?? first)).summary(spec.summary);
+  const parent = second === undefined ? program : groupOf(program, first, host);
+  const command = configure(parent.command(second ?? first), host).summary(spec.summary);
   command.description([capitalised(spec.summary), spec.details].filter((text) => text !== undefined).join('. '));
   if (spec.alias !== undefined) command.alias(spec.alias);
   for (const argument of spec.arguments ?? []) command.addArgument(argument);
@@ -74,24 +74,28 @@ function addCommand(program: Commander, spec: Command, env: NodeJS.ProcessEnv, o
   const examples = spec.examples.map((example) => `  $ tollgate ${example}`).join('\n');
   command.addHelpText('after', `\nExamples:\n${examples}\n${exitCodeHelp}`);
   command.action(async () => {
-    const context = contextOf(program.opts<GlobalOptions>(), env);
+    const context = contextOf(program.opts<GlobalOptions>(), host);
     onExit((await spec.run(context, inputOf(command, spec) as never)) ?? exitCodes.done);
   });
 }
 
-function groupOf(program: Commander, name: string): Commander {
+function groupOf(program: Commander, name: string, host: Host): Commander {
   const found = program.commands.find((command) => command.name() === name);
   if (found !== undefined) return found;
-  return configure(program.command(name))
+  return configure(program.command(name), host)
     .description(groups[name] ?? '')
     .addHelpText('after', exitCodeHelp);
 }
 
 /** Errors are thrown, not printed: they are told in one place. */
-function configure(command: Commander): Commander {
+function configure(command: Commander, { stdout, stderr }: Host): Commander {
   return command
     .exitOverride()
-    .configureOutput({ outputError: () => {} })
+    .configureOutput({
+      writeOut: (text) => void stdout.write(text),
+      writeErr: (text) => void stderr.write(text),
+      outputError: () => {},
+    })
     .configureHelp({ showGlobalOptions: true })
     .helpOption('-h, --help', 'show this help');
 }
@@ -102,9 +106,10 @@ function inputOf(command: Commander, spec: Command): Record<string, unknown> {
   return { ...command.opts(), ...Object.fromEntries(typed) };
 }
 
-function contextOf({ config, json, quiet }: GlobalOptions, env: NodeJS.ProcessEnv): Context {
+function contextOf({ config, json, quiet }: GlobalOptions, host: Host): Context {
+  const { env, stdin } = host;
   const configFile = config ?? (env['TOLLGATE_CONFIG'] || 'gateway.yaml');
-  return { configFile, env, output: openOutput(json === true, quiet === true) };
+  return { configFile, env, stdin, output: openOutput(host, json === true, quiet === true) };
 }
 
 function capitalised(text: string): string {

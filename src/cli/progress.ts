@@ -15,12 +15,12 @@ export interface Progress {
 /** Begins to show progress towards `total`, in `unit`. */
 export function startProgress(output: Output, total: number, unit: string): Progress {
   if (output.isQuiet || total === 0) return { update: () => {}, stop: () => {} };
-  return process.stderr.isTTY === true ? startBar(total, unit) : startLines(output, total, unit);
+  return output.stderr.isTTY === true ? startBar(output, total, unit) : startLines(output, total, unit);
 }
 
-function startBar(total: number, unit: string): Progress {
+function startBar({ stderr }: Output, total: number, unit: string): Progress {
   const format = `[{bar}] {percentage} % | {value}/{total} ${unit} | {eta_formatted} left`;
-  const bar = new SingleBar({ format, stream: process.stderr }, Presets.legacy);
+  const bar = new SingleBar({ format, stream: stderr }, Presets.legacy);
   bar.start(total, 0);
   return { update: (done) => bar.update(done), stop: () => bar.stop() };
 }

@@ -2,14 +2,15 @@
 // code is 0 done, 1 failed, 2 wrong usage, 78 invalid configuration.
 
 import { CommanderError } from 'commander';
+import type { Host } from './command.ts';
 import { exitCodes, type Told, tell } from './failure.ts';
 import { createProgram } from './program.ts';
 
 /** Runs one command line, without node and script. Gives the exit code; never rejects. */
-export async function runCommandLine(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
-  leaveQuietlyWhenUnread();
+export async function runCommandLine(args: readonly string[], host: Host): Promise<number> {
+  leaveQuietlyWhenUnread(host);
   let exitCode: number = exitCodes.done;
-  const program = createProgram(env, (code) => {
+  const program = createProgram(host, (code) => {
     exitCode = code;
   });
   try {
@@ -20,20 +21,20 @@ export async function runCommandLine(args: readonly string[], env: NodeJS.Proces
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done;
     if (error instanceof CommanderError && error.code === 'commander.help') return exitCodes.usage;
     const told = tell(error);
-    report(told, args.includes('--json'));
+    report(host, told, args.includes('--json'));
     return told.exitCode;
   }
 }
 
-function report({ code, message, exitCode }: Told, isJson: boolean): void {
+function report({ stderr }: Host, { code, message, exitCode }: Told, isJson: boolean): void {
   // The problems of a configuration begin with their places, one a line: editors and terminals make links of them.
   const text = exitCode === exitCodes.config ? message : `error: ${message}`;
-  process.stderr.write(`${isJson ? JSON.stringify({ error: { code, message } }) : text}\n`);
+  stderr.write(`${isJson ? JSON.stringify({ error: { code, message } }) : text}\n`);
 }
 
 /** A reader of the result that has seen enough (`| head`) is no failure. */
-function leaveQuietlyWhenUnread(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+function leaveQuietlyWhenUnread({ stdout }: Host): void {
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(exitCodes.done);
     throw error;
   });

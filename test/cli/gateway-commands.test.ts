@@ -1,0 +1,146 @@
+import { readFileSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import t from 'tap';
+import { commandLineIn, openCommandLine } from '../helpers/command-line.ts';
+import { temporaryFolder } from '../helpers/databases.ts';
+
+t.test('the demo prints a curl line that works and charges, and leaves nothing behind', async (t) => {
+  const folder = await temporaryFolder(t);
+  const { start } = commandLineIn(t, folder, { url: '', schema: '' } as never);
+  const demo = start('demo --port 0 --json');
+  const document = JSON.parse((await demo.printed(/\{.*\}\n/))[0]);
+  t.match(document, { user: 'demo@tollgate.example', url: /^http:\/\/127\.0\.0\.1:\d+$/, key: /^tg_/ });
+  const [, authorization, url] = /^curl -i -H 'Authorization: (Bearer tg_\w+)' (http:\S+)$/.exec(document.curl) ?? [];
+  const headers = { authorization: authorization ?? '' };
+  const answer = await fetch(url ?? '', { headers });
+  t.equal(answer.status, 200);
+  t.equal(answer.headers.get('x-credits-cost'), '1');
+  t.equal(answer.headers.get('x-credits-remaining'), '4999');
+  t.match(await answer.json(), { method: 'GET', path: '/anything' });
+  const failed = await fetch(`${document.url}/status/503`, { headers });
+  t.match([failed.status, failed.headers.get('x-credits-cost')], [503, '0']);
+  await failed.text();
+  const events = await fetch(`${document.url}/stream`, { headers });
+  t.match(await events.text(), /^data: {"event":1,"of":5}\n\n/);
+  const chat = { model: 'm', stream: true, messages: [{ role: 'user', content: 'hello' }] };
+  const completion = await fetch(`${document.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify(chat),
+  });
+  t.match(await completion.text(), /"content":"hello".*data: \[DONE\]\n\n$/s);
+  demo.child.kill('SIGTERM');
+  t.match(await demo.ended, { code: 0, stderr: '' });
+});
+
+t.test('the demo takes free ports when its own are busy', async (t) => {
+  const busy = createServer()
+    .listen(8080, '127.0.0.1')
+    .on('error', () => {});
+  t.teardown(() => busy.close());
+  const { start } = commandLineIn(t, await temporaryFolder(t), { url: '', schema: '' } as never);
+  const demo = start('demo');
+  const [, port] = await demo.printed(/curl -i .* http:\/\/127\.0\.0\.1:(\d+)\//);
+  t.not(port, '8080');
+  demo.child.kill('SIGINT');
+  t.equal((await demo.ended).code, 0);
+});
+
+t.test('start serves until SIGTERM, and health asks it', async (t) => {
+  const { folder, start, run } = await openCommandLine(t, 'sqlite');
+  t.match(await run('health'), { code: 1, stderr: /ops\.port is 0/ });
+  const opsPort = await freePort();
+  await setOpsPort(folder, opsPort);
+  t.match(await run('health'), { code: 1, stdout: /^not ready: .*ECONNREFUSED/ });
+  const gateway = start('start');
+  await gateway.printed(/tollgate is ready/);
+  t.match(await run('health --json'), { code: 0, stdout: `"url":"http://127.0.0.1:${opsPort}/readyz"` });
+  const second = await start('start').ended;
+  t.match(second.code, 1);
+  t.match(second.stderr, /^error: .*EADDRINUSE.*choose another in server\.port or ops\.port\.\n$/);
+  gateway.child.kill('SIGTERM');
+  t.match(await gateway.ended, { code: 0, stderr: '' });
+});
+
+t.test('check shows where each route leads, what is shadowed, and the variables', async (t) => {
+  const folder = await temporaryFolder(t);
+  const text = `
+upstreams:
+  api: http://127.0.0.1:4000
+routes:
+  - path: /search
+    upstream: api
+    rewritePrefix: /v2/search
+  - path: /chat
+    methods: [POST]
+    upstream: api
+    cost: 10
+  - path: /status
+    exact: true
+    upstream: api
+    auth: none
+topUpUrl: \${TOP_UP:-https://b.example/}
+`;
+  await writeFile(join(folder, 'gateway.yaml'), text);
+  const { run } = commandLineIn(t, folder, { url: '', schema: '' } as never);
+  const { code, stdout, stderr } = await run('check');
+  t.match({ code, stderr }, { code: 0, stderr: '' });
+  t.same(stdout.trimEnd().split('\n'), [
+    `${join(folder, 'gateway.yaml')} is valid.`,
+    '',
+    'GET /search/x → http://127.0.0.1:4000/v2/search/x, 1 credit',
+    'POST /chat/x → http://127.0.0.1:4000/chat/x, 10 credits',
+    'GET /status → http://127.0.0.1:4000/status, public and free',
+    '',
+    'Variables used: TOP_UP',
+  ]);
+  const document = JSON.parse((await run('validate --json')).stdout);
+  t.match(document, { valid: true, variables: ['TOP_UP'], warnings: [] });
+  t.match(document.routes[0].sample, { method: 'GET', path: '/search/x', url: 'http://127.0.0.1:4000/v2/search/x' });
+  const explain = async (call: string) => (await run(['check', '--explain', call])).stdout.trimEnd();
+  t.equal(
+    await explain('POST /chat?q=1'),
+    'POST /chat?q=1 → http://127.0.0.1:4000/chat?q=1, 10 credits (route POST /chat)',
+  );
+  t.match(await explain('GET /chat'), /^GET \/chat is refused: 405 TG_METHOD_NOT_ALLOWED\. .* Allowed: POST\.$/);
+  t.match(await explain('/search/../chat'), /^GET .* is refused: 400 TG_PATH_AMBIGUOUS/);
+  t.match(await explain('GET /_tollgate/'), /own paths/);
+});
+
+t.test('check --json gives the problems of an invalid configuration as its document', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeFile(
+    join(folder, 'gateway.yaml'),
+    'upstreams:\n  api: http://127.0.0.1:4000\nroutes:\n  - path: nowhere\n    upstream: ap\n',
+  );
+  const { run } = commandLineIn(t, folder, { url: '', schema: '' } as never);
+  const { code, stdout, stderr } = await run('check --json');
+  t.match({ code, stderr }, { code: 78, stderr: '' });
+  t.match(JSON.parse(stdout), { valid: false, problems: [{ line: 4, path: 'routes[0].path' }, { line: 5 }] });
+  t.match(await run('check'), { code: 78, stdout: '', stderr: /gateway\.yaml:4:11: / });
+});
+
+t.test('the version is the package’s', async (t) => {
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+  const { run } = commandLineIn(t, await temporaryFolder(t), { url: '', schema: '' } as never);
+  t.match(await run('version'), { code: 0, stdout: `${version}\n` });
+});
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer().listen(0, '127.0.0.1', () => {
+      const address = probe.address();
+      probe.close(() =>
+        typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error()),
+      );
+    });
+  });
+}
+
+async function setOpsPort(folder: string, port: number): Promise<void> {
+  const file = join(folder, 'gateway.yaml');
+  const text = await readFile(file, 'utf8');
+  await writeFile(file, text.replace('ops: { host: 127.0.0.1, port: 0 }', `ops: { host: 127.0.0.1, port: ${port} }`));
+}
