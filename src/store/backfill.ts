@@ -2,6 +2,7 @@
 // amount is skipped: so a run that was killed is simply started again. Each batch is short, for a gateway may be
 // running beside it: on SQLite it holds the only write lock, on PostgreSQL the rows of its users.
 
+import { setImmediate } from 'node:timers/promises';
 import { type SqlBool, sql } from 'kysely';
 import { v7 as uuidv7 } from 'uuid';
 import { type Db, isOneOf, isPostgres, rowsOf, type Trx } from './database.ts';
@@ -55,6 +56,8 @@ export async function backfillCredits(db: Db, backfill: Backfill): Promise<{ use
     users += await db.transaction().execute((trx) => setBatch(trx, ids, backfill));
     backfill.onProgress?.(users);
     after = last.id;
+    // SQLite answers within the turn: without this, signals and the progress bar would wait for the end.
+    await setImmediate();
   }
   return { users, isStopped: true };
 }

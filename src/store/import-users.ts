@@ -1,6 +1,7 @@
 // Creates many users at once. Idempotent by e-mail address: who is there already is left alone, so the same list can
 // be imported again, after a kill or after a month.
 
+import { setImmediate } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { v7 as uuidv7 } from 'uuid';
 import { type Db, rowsOf, type Trx } from './database.ts';
@@ -27,6 +28,8 @@ export async function importUsers(
     const batch = users.slice(at, at + batchSize);
     created += await db.transaction().execute((trx) => importBatch(trx, batch, actor));
     onProgress?.(at + batch.length);
+    // SQLite answers within the turn: without this, signals and the progress bar would wait for the end.
+    await setImmediate();
   }
   return { created, existing: users.length - created };
 }
