@@ -2,6 +2,7 @@
 // code is 0 done, 1 failed, 2 wrong usage, 78 invalid configuration.
 
 import { CommanderError } from 'commander';
+import { withoutKeys } from '../observability/logger.ts';
 import type { Host } from './command.ts';
 import { exitCodes, type Told, tell } from './failure.ts';
 import { createProgram } from './program.ts';
@@ -29,7 +30,8 @@ export async function runCommandLine(args: readonly string[], host: Host): Promi
 function report({ stderr }: Host, { code, message, exitCode }: Told, isJson: boolean): void {
   // The problems of a configuration begin with their places, one a line: editors and terminals make links of them.
   const text = exitCode === exitCodes.config ? message : `error: ${message}`;
-  stderr.write(`${isJson ? JSON.stringify({ error: { code, message } }) : text}\n`);
+  // Somebody may have typed a key where its id belongs.
+  stderr.write(withoutKeys(`${isJson ? JSON.stringify({ error: { code, message } }) : text}\n`));
 }
 
 /** A reader of the result that has seen enough (`| head`) is no failure. */

@@ -8,7 +8,7 @@ import { temporaryFolder } from '../helpers/databases.ts';
 
 t.test('the demo prints a curl line that works and charges, and leaves nothing behind', async (t) => {
   const folder = await temporaryFolder(t);
-  const { start } = commandLineIn(t, folder, { url: '', schema: '' } as never);
+  const { start } = commandLineIn(t, folder);
   const demo = start('demo --port 0 --json');
   const document = JSON.parse((await demo.printed(/\{.*\}\n/))[0]);
   t.match(document, { user: 'demo@tollgate.example', url: /^http:\/\/127\.0\.0\.1:\d+$/, key: /^tg_/ });
@@ -40,7 +40,7 @@ t.test('the demo takes free ports when its own are busy', async (t) => {
     .listen(8080, '127.0.0.1')
     .on('error', () => {});
   t.teardown(() => busy.close());
-  const { start } = commandLineIn(t, await temporaryFolder(t), { url: '', schema: '' } as never);
+  const { start } = commandLineIn(t, await temporaryFolder(t));
   const demo = start('demo');
   const [, port] = await demo.printed(/curl -i .* http:\/\/127\.0\.0\.1:(\d+)\//);
   t.not(port, '8080');
@@ -84,7 +84,7 @@ routes:
 topUpUrl: \${TOP_UP:-https://b.example/}
 `;
   await writeFile(join(folder, 'gateway.yaml'), text);
-  const { run } = commandLineIn(t, folder, { url: '', schema: '' } as never);
+  const { run } = commandLineIn(t, folder);
   const { code, stdout, stderr } = await run('check');
   t.match({ code, stderr }, { code: 0, stderr: '' });
   t.same(stdout.trimEnd().split('\n'), [
@@ -115,7 +115,7 @@ t.test('check --json gives the problems of an invalid configuration as its docum
     join(folder, 'gateway.yaml'),
     'upstreams:\n  api: http://127.0.0.1:4000\nroutes:\n  - path: nowhere\n    upstream: ap\n',
   );
-  const { run } = commandLineIn(t, folder, { url: '', schema: '' } as never);
+  const { run } = commandLineIn(t, folder);
   const { code, stdout, stderr } = await run('check --json');
   t.match({ code, stderr }, { code: 78, stderr: '' });
   t.match(JSON.parse(stdout), { valid: false, problems: [{ line: 4, path: 'routes[0].path' }, { line: 5 }] });
@@ -124,7 +124,7 @@ t.test('check --json gives the problems of an invalid configuration as its docum
 
 t.test('the version is the package’s', async (t) => {
   const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
-  const { run } = commandLineIn(t, await temporaryFolder(t), { url: '', schema: '' } as never);
+  const { run } = commandLineIn(t, await temporaryFolder(t));
   t.match(await run('version'), { code: 0, stdout: `${version}\n` });
 });
 

@@ -51,7 +51,7 @@ t.test('with --json an error is one JSON line on stderr, and stdout stays empty'
 });
 
 t.test('no command is wrong usage with the help; help that was asked for is a result', async (t) => {
-  const { run } = commandLineIn(t, await temporaryFolder(t), { url: '', schema: '' } as never);
+  const { run } = commandLineIn(t, await temporaryFolder(t));
   const bare = await run([]);
   t.match(bare, { code: 2, stdout: '', stderr: /Usage: tollgate/ });
   t.match(await run('users'), { code: 2, stdout: '', stderr: /import/ });

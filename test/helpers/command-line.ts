@@ -27,7 +27,6 @@ export interface Input {
 /** A folder in which commands are run. */
 export interface CommandLine {
   readonly folder: string;
-  readonly test: TestDatabase;
   /** Runs `tollgate ARGS` within this process; `args` may be one text, split at its spaces. */
   run(args: string | readonly string[], input?: Input): Promise<Ended>;
   /** Runs it likewise, expects success, and gives the document that --json prints. */
@@ -46,7 +45,11 @@ export interface Running {
 const program = resolve('dist/src/cli.js');
 
 /** A folder with a gateway.yaml for an empty database of the dialect; `more` is further YAML. */
-export async function openCommandLine(t: Test, dialect: Dialect, more = ''): Promise<CommandLine> {
+export async function openCommandLine(
+  t: Test,
+  dialect: Dialect,
+  more = '',
+): Promise<CommandLine & { readonly test: TestDatabase }> {
   const folder = await temporaryFolder(t);
   const test = await emptyDatabase(t, dialect);
   const text = [
@@ -58,11 +61,11 @@ export async function openCommandLine(t: Test, dialect: Dialect, more = ''): Pro
     more,
   ].join('\n');
   await writeFile(join(folder, 'gateway.yaml'), text);
-  return commandLineIn(t, folder, test);
+  return { ...commandLineIn(t, folder), test };
 }
 
 /** Runs commands in a folder that is there. */
-export function commandLineIn(t: Test, folder: string, test: TestDatabase): CommandLine {
+export function commandLineIn(t: Test, folder: string): CommandLine {
   const start = (args: string | readonly string[]) =>
     startProcess(t, process.execPath, [program, ...split(args)], folder);
   const run = (args: string | readonly string[], input?: Input) => runHere(split(args), folder, input);
@@ -71,7 +74,7 @@ export function commandLineIn(t: Test, folder: string, test: TestDatabase): Comm
     if (code !== 0) throw new Error(`${split(args).join(' ')} ended with ${code}: ${stderr}`);
     return JSON.parse(stdout) as T;
   };
-  return { folder, test, run, json, start };
+  return { folder, run, json, start };
 }
 
 async function runHere(args: readonly string[], folder: string, input: Input = { text: '' }): Promise<Ended> {
