@@ -8,6 +8,15 @@ import { anchorsOf, fencesOf, linksOf, markdownFiles } from './helpers/markdown.
 const covers: Readonly<Record<string, string>> = {
   'npm ci': '.ci/run',
   'npm test': '.ci/run',
+  'npm run demo': 'test/cli/gateway-commands.test.ts',
+  'npm run bench': 'test/scripts/bench.test.ts',
+  'npx tollgate check': 'test/readme.test.ts',
+  'npx tollgate users create ada@example.com': 'test/readme.test.ts',
+  'npx tollgate keys create ada@example.com': 'test/readme.test.ts',
+  'npx tollgate start': 'test/readme.test.ts',
+  'curl -H "Authorization: Bearer tg_…" http://127.0.0.1:8080/anything': 'test/readme.test.ts',
+  'npm run backfill -- --all': 'test/readme.test.ts',
+  'npx tsx scripts/update-existing-users-credits.ts': 'test/readme.test.ts',
 };
 
 t.test('every relative link in the documents leads somewhere', async (t) => {

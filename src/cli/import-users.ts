@@ -9,7 +9,7 @@ import type { Command } from './command.ts';
 import { Failure } from './failure.ts';
 import { formatFields } from './output.ts';
 import { startProgress } from './progress.ts';
-import { withStore } from './store.ts';
+import { withNewStore } from './store.ts';
 import { startingCreditsOf } from './users.ts';
 import { isEmail, isText } from './values.ts';
 
@@ -34,7 +34,7 @@ export const importCommand: Command<{ file: string; plan?: string }> = {
   options: [new Option('--plan <plan>', 'a plan of the configuration (default: its defaultPlan)')],
   examples: ['users import users.csv', 'users import - --plan Basic < users.csv'],
   run: (context, input) =>
-    withStore(context, async ({ db, config, actor, log }) => {
+    withNewStore(context, async ({ db, config, actor, log }) => {
       const plan = input.plan ?? config.defaultPlan;
       const users = await readUsers(input.file === '-' ? context.stdin : createReadStream(input.file), {
         plan,

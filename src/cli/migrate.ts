@@ -23,7 +23,7 @@ const up: Command = {
         context.output.result({ applied }, text);
         return undefined;
       },
-      true,
+      () => true,
     ),
 };
 

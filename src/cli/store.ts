@@ -1,5 +1,5 @@
-// Opens the database for an operator's command, and closes it after. A database that nobody has migrated is never
-// created in passing: a wrong working directory would leave an empty one behind.
+// Opens the database for an operator's command, and closes it after. Only a command that brings in users creates the
+// tables when they are missing: anywhere else a wrong working directory would leave an empty database behind.
 
 import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
@@ -7,7 +7,7 @@ import type { Logger } from 'pino';
 import { type Config, loadConfig } from '../config/config.ts';
 import type { Booking } from '../store/credits.ts';
 import { type Database, type Db, openDatabase } from '../store/database.ts';
-import { migrationStatus } from '../store/migrate.ts';
+import { migrateUp, migrationStatus } from '../store/migrate.ts';
 import type { Context } from './command.ts';
 import { Failure } from './failure.ts';
 import { openLog } from './output.ts';
@@ -23,22 +23,38 @@ export interface Store {
 
 /** Runs `work` on a database that has all its tables. */
 export function withStore<T>(context: Context, work: (store: Store) => Promise<T>): Promise<T> {
-  return withDatabase(context, async (database, config) => {
-    const isBehind = (await migrationStatus(database)).some(({ appliedAt }) => appliedAt === null);
-    if (isBehind) throw notMigrated('The database does not have all its tables yet');
-    return work({ db: database.db, config, log: openLog(context.output, config.log.format), actor: actorName() });
-  });
+  return withDatabase(context, (database, config) => workOn(context, database, config, work));
 }
 
-/** Runs `work` on the database as it is. An SQLite file that is not there is created only if `isNew` allows it. */
+/** Likewise for a command that brings in users: it may be the first, and creates the tables as `start` would. */
+export function withNewStore<T>(context: Context, work: (store: Store) => Promise<T>): Promise<T> {
+  const migrated = async (database: Database, config: Config) => {
+    if (config.database.migrate) await migrateUp(database);
+    return workOn(context, database, config, work);
+  };
+  return withDatabase(context, migrated, (config) => config.database.migrate);
+}
+
+async function workOn<T>(
+  context: Context,
+  database: Database,
+  config: Config,
+  work: (store: Store) => Promise<T>,
+): Promise<T> {
+  const isBehind = (await migrationStatus(database)).some(({ appliedAt }) => appliedAt === null);
+  if (isBehind) throw notMigrated('The database does not have all its tables yet');
+  return work({ db: database.db, config, log: openLog(context.output, config.log.format), actor: actorName() });
+}
+
+/** Runs `work` on the database as it is. An SQLite file that is not there is created only if `mayCreate` allows it. */
 export async function withDatabase<T>(
   context: Context,
   work: (database: Database, config: Config) => Promise<T>,
-  isNew = false,
+  mayCreate: (config: Config) => boolean = () => false,
 ): Promise<T> {
   const config = loadConfig({ file: context.configFile, env: context.env });
   const { url } = config.database;
-  if (!isNew && url.startsWith('sqlite:') && !existsSync(url.slice('sqlite:'.length))) {
+  if (!mayCreate(config) && url.startsWith('sqlite:') && !existsSync(url.slice('sqlite:'.length))) {
     throw notMigrated(`There is no database at ${url}`);
   }
   const database = openDatabase(config.database);

@@ -9,7 +9,7 @@ import { type Command, type Context, userArgument } from './command.ts';
 import { usageFailure } from './failure.ts';
 import { keyTable } from './keys.ts';
 import { formatFields, formatTable } from './output.ts';
-import { withStore } from './store.ts';
+import { withNewStore, withStore } from './store.ts';
 import { parseEmail, parseRows, parseText } from './values.ts';
 
 const create: Command<{ email?: string; name?: string; plan?: string }> = {
@@ -23,7 +23,7 @@ const create: Command<{ email?: string; name?: string; plan?: string }> = {
   ],
   examples: ['users create ann@example.com', 'users create --name "nightly report" --plan Basic'],
   run: (context, input) =>
-    withStore(context, async ({ db, config, actor, log }) => {
+    withNewStore(context, async ({ db, config, actor, log }) => {
       const plan = input.plan ?? config.defaultPlan;
       const credits = startingCreditsOf(config, plan);
       const newUser = { email: input.email ?? null, name: input.name ?? null, plan, credits };

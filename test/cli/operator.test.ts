@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -28,6 +28,20 @@ for (const dialect of dialects) {
     t.same(await json('migrate up'), { applied: ['0001_the_books'] });
     t.same(await json('users list'), { users: [], next: null });
   });
+
+  t.test(
+    `${dialect}: the first user may come before the tables, unless migrating is left to the operator`,
+    async (t) => {
+      const { run, json, folder } = await openCommandLine(t, dialect);
+      const file = join(folder, 'gateway.yaml');
+      const text = await readFile(file, 'utf8');
+      await writeFile(file, text.replace('database: {', 'database: { migrate: false,'));
+      t.match(await run('users create ann@b.example'), { code: 1, stderr: /Run "tollgate migrate up" first/ });
+      await writeFile(file, text);
+      t.match(await json('users create ann@b.example'), { credits: 5000 });
+      t.match(await json('ledger ann@b.example'), { entries: [{ kind: 'signup', amount: 5000, actor }] });
+    },
+  );
 
   t.test(`${dialect}: users are created, found, planned, blocked and listed`, async (t) => {
     const { run, json } = await openCommandLine(t, dialect, plans);
