@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPostgres } from './postgres.ts';
 
-process.exitCode = await runTests(process.argv.slice(2));
+process.exit(await runTests(process.argv.slice(2)));
 
 async function runTests(args: string[]): Promise<number> {
   const given = process.env['TEST_DATABASE_URL'];

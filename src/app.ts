@@ -5,6 +5,7 @@ import type { DestinationStream, Logger } from 'pino';
 import type { Config } from './config/config.ts';
 import { answerError, registerErrorHandler } from './error-handler.ts';
 import { gateway } from './gateway/gateway.ts';
+import { OpenCalls } from './gateway/open-calls.ts';
 import { routing } from './gateway/routing.ts';
 import { identity } from './identity/identity.ts';
 import { KnownKeys } from './identity/known-keys.ts';
@@ -63,8 +64,9 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
 
     const ops = createOps({ metrics, obstacles: () => obstaclesOf(meter, closing !== null) });
     closers.push(() => ops.close());
-    const app = await createServer(config, log, meter, knownKeys, metrics);
-    closers.push(() => closeWithin(app, config.server.shutdownTimeout));
+    const openCalls = new OpenCalls();
+    const app = await createServer(config, { log, meter, openCalls, knownKeys, metrics });
+    closers.push(() => closeWithin(app, openCalls, config.server.shutdownTimeout));
 
     const opsAddress = await ops.listen({ ...config.ops });
     const address = await app.listen({ host: config.server.host, port: config.server.port });
@@ -76,13 +78,16 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
   }
 }
 
-async function createServer(
-  config: Config,
-  log: Logger,
-  meter: Meter,
-  knownKeys: KnownKeys,
-  metrics: Metrics,
-): Promise<FastifyInstance> {
+interface Parts {
+  readonly log: Logger;
+  readonly meter: Meter;
+  readonly openCalls: OpenCalls;
+  readonly knownKeys: KnownKeys;
+  readonly metrics: Metrics;
+}
+
+async function createServer(config: Config, parts: Parts): Promise<FastifyInstance> {
+  const { log, meter, openCalls, knownKeys, metrics } = parts;
   const { routes, upstreams, topUpUrl } = config;
   const keyFields = config.auth.apiKeys.headers;
   const app = fastify({
@@ -93,6 +98,8 @@ async function createServer(
     // Bodies are streamed, whatever their length.
     bodyLimit: Number.MAX_SAFE_INTEGER,
     forceCloseConnections: 'idle',
+    // A call on a kept-alive connection while the server closes is served, and the last on it.
+    return503OnClosing: false,
     // The whole path is one parameter; what bounds it is the limit on the request line.
     routerOptions: { maxParamLength: Number.MAX_SAFE_INTEGER },
     exposeHeadRoutes: false,
@@ -107,7 +114,7 @@ async function createServer(
   });
   await app.register(routing, { routes });
   await app.register(identity, { knownKeys, keyFields });
-  await app.register(gateway, { routes, upstreams, meter, credentialFields: keyFields });
+  await app.register(gateway, { routes, upstreams, meter, openCalls, credentialFields: keyFields });
   return app;
 }
 
@@ -133,9 +140,12 @@ function obstaclesOf(meter: Meter, isClosing: boolean): string[] {
   return obstacles;
 }
 
-/** Waits for the calls in flight; what the limit finds still open is cut, which resolves its hold. */
-async function closeWithin(app: FastifyInstance, limitMs: number): Promise<void> {
-  const cut = setTimeout(() => app.server.closeAllConnections(), limitMs);
+/** Waits for the calls in flight; what the limit finds still open is cut and not charged. */
+async function closeWithin(app: FastifyInstance, openCalls: OpenCalls, limitMs: number): Promise<void> {
+  const cut = setTimeout(() => {
+    openCalls.giveUp();
+    app.server.closeAllConnections();
+  }, limitMs);
   await app.close();
   clearTimeout(cut);
 }

@@ -49,7 +49,7 @@ export class Call implements CallFacts, Watcher {
   readonly #meter: CallMeter;
   readonly #isRequestWhole: () => boolean;
   #cancel: (() => void) | null = null;
-  #onOutcome: (() => void) | null = null;
+  #onOutcome: (() => void)[] = [];
 
   constructor(parts: CallParts) {
     this.route = parts.route;
@@ -72,7 +72,7 @@ export class Call implements CallFacts, Watcher {
 
   /** Calls back once the outcome is known: at once when it is. */
   whenResolved(callback: () => void): void {
-    if (this.outcome === null) this.#onOutcome = callback;
+    if (this.outcome === null) this.#onOutcome.push(callback);
     else callback();
   }
 
@@ -139,7 +139,7 @@ export class Call implements CallFacts, Watcher {
     } else {
       this.#meter.release(hold);
     }
-    this.#onOutcome?.();
+    for (const tell of this.#onOutcome.splice(0)) tell();
   }
 }
 

@@ -10,6 +10,7 @@ import { TollgateError } from '../errors.ts';
 import type { Call } from './call.ts';
 import { type Errand, errandKey, UpstreamDispatcher } from './dispatcher.ts';
 import { answerFields, compileFieldRules, type FieldRules, hostOf, requestFields } from './fields.ts';
+import type { OpenCalls } from './open-calls.ts';
 import { targetOf } from './target.ts';
 import { openUpload } from './upload.ts';
 
@@ -18,6 +19,8 @@ export interface ForwardingOptions {
   readonly upstreams: Readonly<Record<string, Upstream>>;
   /** Fields in which credentials are looked for: what a shared cache has to tell callers apart by. */
   readonly credentialFields: readonly string[];
+  /** Told of every call until it is resolved. */
+  readonly openCalls: OpenCalls;
 }
 
 type ReplyOptions = NonNullable<FastifyHttpProxyOptions['replyOptions']>;
@@ -31,7 +34,11 @@ const methods = METHODS.filter((method) => method !== 'CONNECT');
 /** Handles every path that no other route of the server has, for requests with a `call`. */
 export async function forwarding(scope: FastifyInstance, options: ForwardingOptions): Promise<void> {
   const dispatcher = new UpstreamDispatcher(options.upstreams);
-  scope.addHook('onClose', () => dispatcher.destroy());
+  // Fastify waits for its connections before this hook; calls whose caller has left wait for their upstream still.
+  scope.addHook('onClose', async () => {
+    await options.openCalls.whenNone();
+    await dispatcher.destroy();
+  });
   leaveBodiesAlone(scope);
   for (const method of methods) {
     if (!scope.supportedMethods.includes(method)) scope.addHttpMethod(method);

@@ -27,7 +27,7 @@ export const gateway = fp(registerGateway, { name: 'gateway', dependencies: ['ro
 
 async function registerGateway(app: FastifyInstance, options: GatewayOptions): Promise<void> {
   app.decorateRequest('call', null);
-  app.addHook('onRequest', (request, reply, done) => holdCredits(options.meter, request, reply, done));
+  app.addHook('onRequest', (request, reply, done) => holdCredits(options, request, reply, done));
   app.addHook('onError', (request, reply, _error, done) => {
     if (request.call !== null) withdrawAnswer(request.call, reply);
     done();
@@ -37,7 +37,7 @@ async function registerGateway(app: FastifyInstance, options: GatewayOptions): P
 
 /** Returns a promise when the hold has to wait for the store, else calls `done`: the hot path makes no promise. */
 function holdCredits(
-  meter: CallMeter,
+  options: GatewayOptions,
   request: FastifyRequest,
   reply: FastifyReply,
   done: (error?: Error) => void,
@@ -51,13 +51,14 @@ function holdCredits(
   const user = route.auth === 'none' ? null : request.user;
   if (route.auth !== 'none' && user === null) throw new Error('a call on a private route was not identified');
   if (user === null || cost === 0) {
-    openCall(request, reply, route, meter, null);
+    openCall(request, reply, route, options, null);
     done();
     return undefined;
   }
+  const { meter } = options;
   const held = meter.hold(user, { cost, route: route.name, requestId: request.id });
   if (!(held instanceof Promise)) {
-    openCall(request, reply, route, meter, held);
+    openCall(request, reply, route, options, held);
     done();
     return undefined;
   }
@@ -67,7 +68,7 @@ function holdCredits(
       meter.release(hold);
       throw new TollgateError('TG_CALLER_LEFT');
     }
-    openCall(request, reply, route, meter, hold);
+    openCall(request, reply, route, options, hold);
   });
 }
 
@@ -76,7 +77,7 @@ function openCall(
   request: FastifyRequest,
   reply: FastifyReply,
   route: Route,
-  meter: CallMeter,
+  { meter, openCalls }: GatewayOptions,
   hold: Hold | null,
 ): void {
   const { raw } = request;
@@ -84,6 +85,7 @@ function openCall(
   const isRequestWhole = () => raw.readableEnded || !hasBody(raw);
   const call = new Call({ route, user, hold, meter, isRequestWhole });
   request.call = call;
+  openCalls.add(call);
   reply.raw.once('close', () => call.onCallerClosed(reply.raw.writableFinished));
   // A pipelined request waits for its turn without a socket, and is never told that the connection is gone.
   if (reply.raw.socket === null) raw.socket.once('close', () => call.onCallerClosed(reply.raw.writableFinished));

@@ -3,9 +3,9 @@
 
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { until } from '../helpers/until.ts';
-import { bodyOf, call, openGate, promised, Wire } from './gate.ts';
+import { bodyOf, call, type Gate, openGate, promised, Wire } from './gate.ts';
 
 const head = ['Host: h', 'X-Api-Key: tg_u'];
 const get = ['GET / HTTP/1.1', ...head, '', ''];
@@ -176,16 +176,41 @@ t.test('a call that fails between its hold and the upstream gives the hold back'
   t.equal(await gate.settled(), 0);
 });
 
-t.test('when the server closes, calls still waiting for a status are given up and cost nothing', async (t) => {
-  const asked = promised<void>();
-  const gate = await openGate(t, {
-    upstreamOptions: { responseHeaderTimeout: 60_000 },
-    upstream: () => asked.resolve(),
-  });
+t.test('when the server closes, a call whose caller has left is waited for and charged', async (t) => {
+  const asked = promised<ServerResponse>();
+  const gate = await openGate(t, { upstream: (_request, response) => asked.resolve(response) });
+  const closing = await leaveAndClose(t, gate, asked.promise);
+  (await asked.promise).end('late');
+  await closing();
+  t.equal(gate.meter.state().holdsOpen, 0);
+  t.equal(gate.charges.length, 1);
+});
+
+t.test('when the limit for closing comes, what is still open is given up and costs nothing', async (t) => {
+  const asked = promised<ServerResponse>();
+  const gate = await openGate(t, { upstream: (_request, response) => asked.resolve(response) });
+  const closing = await leaveAndClose(t, gate, asked.promise);
+  gate.openCalls.giveUp();
+  await closing();
+  t.equal(gate.meter.state().holdsOpen, 0);
+  t.equal(gate.charges.length, 0);
+});
+
+t.test('an answer under way when the limit for closing comes costs nothing', async (t) => {
+  const gate = await openGate(t, { upstream: (_request, response) => void response.write('begun') });
   const wire = new Wire(t, gate.port).send(...get);
-  await asked.promise;
-  wire.leave();
+  await wire.waitFor('begun');
+  gate.openCalls.giveUp();
   await wire.waitForClose();
-  await gate.close();
   t.equal(await gate.settled(), 0);
 });
+
+/** Leaves once the upstream was asked, and begins to close. The promise that closes is wrapped, so as not to be awaited. */
+async function leaveAndClose(t: Test, gate: Gate, asked: Promise<unknown>): Promise<() => Promise<void>> {
+  const wire = new Wire(t, gate.port).send(...get);
+  await asked;
+  wire.leave();
+  await wire.waitForClose();
+  const closing = gate.close();
+  return () => closing;
+}

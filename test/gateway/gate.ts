@@ -10,6 +10,7 @@ import type { Route, Upstream } from '../../src/config/config.ts';
 import { answerError, registerErrorHandler } from '../../src/error-handler.ts';
 import type { CallMeter } from '../../src/gateway/call.ts';
 import { gateway } from '../../src/gateway/gateway.ts';
+import { OpenCalls } from '../../src/gateway/open-calls.ts';
 import { routing } from '../../src/gateway/routing.ts';
 import type { Meter } from '../../src/meter/meter.ts';
 import type { Charge } from '../../src/store/sync/exchange.ts';
@@ -38,6 +39,7 @@ export interface Gate {
   readonly charges: readonly Charge[];
   /** Resolves when no hold is open, with the number of charges. */
   readonly settled: () => Promise<number>;
+  readonly openCalls: OpenCalls;
   readonly close: () => Promise<void>;
 }
 
@@ -67,9 +69,20 @@ export async function openGate(t: Test, options: GateOptions): Promise<Gate> {
   await app.register(routing, { routes });
   identifyByName(app);
   const credentialFields = ['authorization', 'x-api-key'];
-  await app.register(gateway, { routes, upstreams, credentialFields, meter: options.wrapMeter?.(meter) ?? meter });
+  const openCalls = new OpenCalls();
+  await app.register(gateway, {
+    routes,
+    upstreams,
+    credentialFields,
+    openCalls,
+    meter: options.wrapMeter?.(meter) ?? meter,
+  });
   await app.listen({ host: '127.0.0.1', port: 0 });
-  t.teardown(() => app.close());
+  const close = () => app.close();
+  t.teardown(() => {
+    openCalls.giveUp();
+    return close();
+  });
   const { port } = app.server.address() as AddressInfo;
   const settled = async () => {
     await until(
@@ -78,7 +91,7 @@ export async function openGate(t: Test, options: GateOptions): Promise<Gate> {
     );
     return observed.charges.length;
   };
-  return { port, url: `http://127.0.0.1:${port}`, meter, charges: observed.charges, settled, close: () => app.close() };
+  return { port, url: `http://127.0.0.1:${port}`, meter, charges: observed.charges, settled, openCalls, close };
 }
 
 function identifyByName(app: FastifyInstance): void {
