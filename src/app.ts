@@ -6,7 +6,7 @@ import type { Config } from './config/config.ts';
 import { answerError, registerErrorHandler } from './error-handler.ts';
 import { gateway } from './gateway/gateway.ts';
 import { OpenCalls } from './gateway/open-calls.ts';
-import { routing } from './gateway/routing.ts';
+import { routerUrlOf, routing } from './gateway/routing.ts';
 import { identity } from './identity/identity.ts';
 import { KnownKeys } from './identity/known-keys.ts';
 import { type Meter, type MeterObserver, openMeter } from './meter/meter.ts';
@@ -100,7 +100,8 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
     forceCloseConnections: 'idle',
     // A call on a kept-alive connection while the server closes is served, and the last on it.
     return503OnClosing: false,
-    // The whole path is one parameter; what bounds it is the limit on the request line.
+    rewriteUrl: routerUrlOf,
+    // The whole of a path of the gateway's own is one parameter; what bounds it is the limit on the request line.
     routerOptions: { maxParamLength: Number.MAX_SAFE_INTEGER },
     exposeHeadRoutes: false,
     frameworkErrors: (error, request, reply) => void answerError(error, request, reply, { topUpUrl }),

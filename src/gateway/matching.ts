@@ -143,7 +143,8 @@ function compileTable(routes: readonly Route[]): MethodTable {
   };
 }
 
-function isReserved(path: string): boolean {
+/** Whether a path is one of the gateway's own, as it was sent. */
+export function isReserved(path: string): boolean {
   return (
     path.startsWith(reservedPrefix) && (path.length === reservedPrefix.length || path[reservedPrefix.length] === '/')
   );

@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Route } from '../config/config.ts';
 import { TollgateError } from '../errors.ts';
-import { compileMatcher } from './matching.ts';
+import { compileMatcher, isReserved } from './matching.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -23,6 +23,15 @@ export interface RoutingOptions {
  * TG_PATH_AMBIGUOUS or TG_REQUEST_MALFORMED.
  */
 export const routing = fp(registerRouting, { name: 'routing' });
+
+/**
+ * The URL that Fastify's own router gets to see, for its option `rewriteUrl`; what was sent stays as `originalUrl`. All
+ * calls are `/` to it: it would refuse, before any hook, a path that is not UTF-8 once decoded, such as `/caf%E9`.
+ */
+export function routerUrlOf({ url = '/' }: { readonly url?: string | undefined }): string {
+  const query = url.indexOf('?');
+  return isReserved(query === -1 ? url : url.slice(0, query)) ? url : '/';
+}
 
 async function registerRouting(app: FastifyInstance, { routes }: RoutingOptions): Promise<void> {
   const match = compileMatcher(routes);

@@ -11,7 +11,7 @@ import { answerError, registerErrorHandler } from '../../src/error-handler.ts';
 import type { CallMeter } from '../../src/gateway/call.ts';
 import { gateway } from '../../src/gateway/gateway.ts';
 import { OpenCalls } from '../../src/gateway/open-calls.ts';
-import { routing } from '../../src/gateway/routing.ts';
+import { routerUrlOf, routing } from '../../src/gateway/routing.ts';
 import type { Meter } from '../../src/meter/meter.ts';
 import type { Charge } from '../../src/store/sync/exchange.ts';
 import { migratedDatabase } from '../helpers/databases.ts';
@@ -60,6 +60,7 @@ export async function openGate(t: Test, options: GateOptions): Promise<Gate> {
   const topUpUrl = 'https://pay.example/';
   const app = Fastify({
     forceCloseConnections: true,
+    rewriteUrl: routerUrlOf,
     frameworkErrors: (error, request, reply) => {
       answerError(error, request, reply, { topUpUrl });
     },
