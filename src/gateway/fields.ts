@@ -210,7 +210,13 @@ export function answerFields(
     fields['vary'] = varyWith(fields['vary'], credentialNames);
     fields['cache-control'] ??= 'private';
   }
-  return fields;
+  return withDispositionFirst(fields);
+}
+
+/** After a Content-Length, Node.js would take the bytes of this one field for UTF-8 and write something else. */
+function withDispositionFirst(fields: AnswerFields): AnswerFields {
+  const disposition = fields['content-disposition'];
+  return disposition === undefined ? fields : { 'content-disposition': disposition, ...fields };
 }
 
 function mapLocation(fields: AnswerFields, key: string, rules: FieldRules, facts: AnswerFacts): void {

@@ -124,7 +124,8 @@ t.test('the bytes of fields travel as they are, both ways', async (t) => {
       heard += text;
       if (!heard.includes('\r\n\r\n')) return;
       socket.end(
-        'HTTP/1.1 200 OK\r\nX-Name: caf\xc3\xa9 \xe9\r\nX-Many: 1\r\nx-many: 2\r\nTrailer: x\r\nContent-Length: 2\r\n\r\nok',
+        'HTTP/1.1 200 OK\r\nX-Name: caf\xc3\xa9 \xe9\r\nX-Many: 1\r\nx-many: 2\r\nTrailer: x\r\nContent-Length: 2\r\n' +
+          'Content-Disposition: attachment; filename="caf\xc3\xa9 \xe9"\r\n\r\nok',
         'latin1',
       );
     });
@@ -143,10 +144,24 @@ t.test('the bytes of fields travel as they are, both ways', async (t) => {
   const received = await wire.waitFor('\r\n\r\nok');
   t.match(received, '\r\nx-name: caf\xc3\xa9 \xe9\r\n');
   t.match(received, '\r\nx-many: 1\r\nx-many: 2\r\n');
+  t.match(received, '\r\ncontent-disposition: attachment; filename="caf\xc3\xa9 \xe9"\r\n');
   t.notMatch(received.toLowerCase(), 'trailer');
   t.ok(heard.startsWith('GET /caf%C3%A9?a=%zz|"{} HTTP/1.1\r\n'));
   t.match(heard, '\r\nX-Twice: 1\r\nx-twice: \xc3\xa9\r\n');
   t.notMatch(heard, 'tg_u');
+});
+
+t.test('a path goes on as sent, also where it is no UTF-8 once decoded', async (t) => {
+  const seen: (string | undefined)[] = [];
+  const gate = await openGate(t, {
+    upstream: (request, response) => {
+      seen.push(request.url);
+      response.end();
+    },
+  });
+  const paths = ['/caf%E9', '/%ff%FE/x?%E9', '/_tollgates/%E9', `/${'x'.repeat(1000)}`];
+  for (const path of paths) t.equal((await call(gate, path)).status, 200, path);
+  t.strictSame(seen, paths);
 });
 
 t.test('an answer to HEAD keeps its length, and a Trailer field does no harm', async (t) => {
