@@ -62,7 +62,11 @@ function basePathOf(upstream: Upstream): string {
 
 /** Path, query and fragment of a location that points at the upstream, or null. */
 function pathAtUpstream(upstream: Upstream, location: string, clientHost: string | null): string | null {
-  if (location.startsWith('/')) return location.startsWith('//') ? null : location;
+  if (location.startsWith('//')) {
+    const scheme = upstream.url.slice(0, upstream.url.indexOf('//'));
+    return pathAtUpstream(upstream, scheme + location, clientHost);
+  }
+  if (location.startsWith('/')) return location;
   const parts = /^(https?):\/\/([^/?#]*)(.*)$/i.exec(location);
   if (parts === null || !URL.canParse(location)) return null;
   const [, , authority = '', rest = ''] = parts;

@@ -36,6 +36,7 @@ t.test('a location at the upstream is mapped back to where the client finds it',
   t.equal(locationOf(sampleRoute('/'), plain, 'http://127.0.0.1:4000?a', null), '/?a');
   t.equal(locationOf(sampleRoute('/'), plain, '/a', null), '/a');
   t.equal(locationOf(sampleRoute('/'), based, 'https://API.example:443/base/a', null), '/a');
+  t.equal(locationOf(sampleRoute('/'), based, '//api.example/base/a', null), '/a');
   t.equal(locationOf(sampleRoute('/'), based, '/base', null), '/');
   t.equal(locationOf(route, plain, '/v2/a', null), '/v1/a');
   t.equal(locationOf(route, plain, '/v2', null), '/v1');
@@ -51,7 +52,7 @@ t.test('a location elsewhere, or where no route leads back, stays as it is', (t)
   for (const location of [
     'http://127.0.0.1:4001/a',
     'https://127.0.0.1:4000/a',
-    '//127.0.0.1:4000/a',
+    '//127.0.0.1:4001/a',
     'a/b',
     '?x',
     '',
