@@ -40,11 +40,19 @@ export function answerError(
     'cache-control': 'no-store',
     ...fieldsOf(error, options),
   });
-  const accept = request.headers.accept;
-  if (accept?.includes(problemType) === true) {
+  if (acceptsProblem(request.headers.accept ?? '')) {
     return reply.type(problemType).send(JSON.stringify(problemOf(error, request.id)));
   }
   return reply.type('application/json; charset=utf-8').send(JSON.stringify({ error: error.message }));
+}
+
+/** Whether `Accept` names the type itself, in any case and not to refuse it (`;q=0`). */
+function acceptsProblem(accept: string): boolean {
+  return accept
+    .toLowerCase()
+    .split(',')
+    .map((range) => range.split(';').map((part) => part.trim()))
+    .some(([type, ...parameters]) => type === problemType && !parameters.some((part) => /^q=0(\.0*)?$/.test(part)));
 }
 
 /** Fastify's own errors: what it blames on the caller is a malformed request, anything else is our failure. */

@@ -65,6 +65,20 @@ t.test('who accepts problem+json gets it, with the code, what was short and the 
   });
 });
 
+t.test('only who names problem+json, and not to refuse it, gets it', async (t) => {
+  const app = throwing(t, new TollgateError('TG_USER_BLOCKED'));
+  const isProblem = async (accept: string): Promise<boolean> => {
+    const answer = await app.inject({ url: '/', headers: { accept } });
+    return answer.headers['content-type'] === 'application/problem+json; charset=utf-8';
+  };
+  for (const accept of ['Application/Problem+JSON', 'text/html, application/problem+json;q=0.9']) {
+    t.equal(await isProblem(accept), true, accept);
+  }
+  for (const accept of ['*/*', 'application/json', 'application/json, application/problem+json; q=0.0']) {
+    t.equal(await isProblem(accept), false, accept);
+  }
+});
+
 t.test('errors of others get a code of ours and keep their message to the log', async (t) => {
   const lines: string[] = [];
   const app = Fastify({ logger: { stream: { write: (line: string) => lines.push(line) } } });
