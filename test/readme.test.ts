@@ -66,7 +66,9 @@ async function configure(t: Test, upstreamUrl: string): Promise<NodeJS.ProcessEn
   ];
   const file = join(folder, 'gateway.yaml');
   await writeFile(file, `${smallest.replace('http://127.0.0.1:4000', upstreamUrl)}\n${own.join('\n')}\n`);
-  return { ...process.env, DATABASE_URL: '', TOLLGATE_CONFIG: file };
+  // npx links this package into its cache: one of the test's own, whatever earlier runs left in the user's.
+  const cache = join(folder, 'npm-cache');
+  return { ...process.env, DATABASE_URL: '', TOLLGATE_CONFIG: file, npm_config_cache: cache };
 }
 
 async function run(command: string, env: NodeJS.ProcessEnv): Promise<{ code: number | null; output: string }> {
