@@ -10,6 +10,8 @@ import { until } from './helpers/until.ts';
 import { startUpstream } from './helpers/upstreams.ts';
 
 const readme = readFileSync('README.md', 'utf8');
+/** What `npx tollgate` runs, for the steps between those of the README. */
+const tollgate = 'node dist/src/cli.js';
 
 t.test('the README leads a newcomer from the smallest file to a call that is charged', async (t) => {
   const upstream = await startUpstream(t);
@@ -34,14 +36,14 @@ t.test('the README leads a newcomer from the smallest file to a call that is cha
 
 t.test("the README's commands for users who are already there set their credits", async (t) => {
   const env = await configure(t, 'http://127.0.0.1:9');
-  t.equal((await run('npx tollgate users create poor@example.com', env)).code, 0);
-  t.equal((await run('npx tollgate credits set poor@example.com 0', env)).code, 0);
+  t.equal((await run(`${tollgate} users create poor@example.com`, env)).code, 0);
+  t.equal((await run(`${tollgate} credits set poor@example.com 0`, env)).code, 0);
   for (const command of linesOf('backfill').toReversed()) {
     const { code, output } = await run(command, env);
     t.equal(code, 0, `${command}: ${output}`);
-    const shown = await run('npx tollgate credits show poor@example.com --json', env);
+    const shown = await run(`${tollgate} credits show poor@example.com --json`, env);
     t.match(JSON.parse(shown.output), { credits: 5000 });
-    t.equal((await run('npx tollgate credits set poor@example.com 7', env)).code, 0);
+    t.equal((await run(`${tollgate} credits set poor@example.com 7`, env)).code, 0);
   }
 });
 
