@@ -62,8 +62,11 @@ const sqliteTypes: Types = {
   strict: ' STRICT',
 };
 
-function tables({ int, time, now, serial, id, strict }: Types): string[] {
-  const fenced = strict === '' ? 'boolean NOT NULL DEFAULT false' : 'integer NOT NULL DEFAULT 0';
+function tables(types: Types): string[] {
+  return [...usersAndLedger(types), ...usage(types), ...keys(types), ...reservations(types)];
+}
+
+function usersAndLedger({ int, time, now, id, strict }: Types): string[] {
   return [
     `CREATE TABLE users (
       id text PRIMARY KEY DEFAULT ${id},
@@ -94,6 +97,11 @@ function tables({ int, time, now, serial, id, strict }: Types): string[] {
       created_at ${time} NOT NULL DEFAULT ${now}
     )${strict}`,
     'CREATE INDEX ledger_by_user ON ledger (user_id, id)',
+  ];
+}
+
+function usage({ int, time, strict }: Types): string[] {
+  return [
     `CREATE TABLE usage_hourly (
       user_id text NOT NULL,
       hour ${time} NOT NULL,
@@ -105,6 +113,11 @@ function tables({ int, time, now, serial, id, strict }: Types): string[] {
       PRIMARY KEY (user_id, hour, route)
     )${strict}`,
     'CREATE INDEX usage_hourly_by_hour ON usage_hourly (hour)',
+  ];
+}
+
+function keys({ int, time, now, serial, strict }: Types): string[] {
+  return [
     `CREATE TABLE api_keys (
       id text PRIMARY KEY,
       user_id text NOT NULL REFERENCES users (id),
@@ -121,6 +134,26 @@ function tables({ int, time, now, serial, id, strict }: Types): string[] {
       created_at ${time} NOT NULL DEFAULT ${now}
     )${strict}`,
     'CREATE INDEX api_keys_by_user ON api_keys (user_id)',
+    `CREATE TABLE changes (
+      id ${serial},
+      kind text NOT NULL,
+      ref text NOT NULL,
+      at ${time} NOT NULL DEFAULT ${now}
+    )${strict}`,
+    'CREATE INDEX changes_by_time ON changes (at)',
+    `CREATE TABLE idempotency_keys (
+      key text PRIMARY KEY,
+      user_id text NOT NULL,
+      request text NOT NULL,
+      entry_id text NOT NULL,
+      created_at ${time} NOT NULL DEFAULT ${now}
+    )${strict}`,
+  ];
+}
+
+function reservations({ int, time, now, strict }: Types): string[] {
+  const fenced = strict === '' ? 'boolean NOT NULL DEFAULT false' : 'integer NOT NULL DEFAULT 0';
+  return [
     `CREATE TABLE instances (
       id text PRIMARY KEY,
       seq ${int} NOT NULL,
@@ -136,20 +169,6 @@ function tables({ int, time, now, serial, id, strict }: Types): string[] {
       PRIMARY KEY (user_id, key_id, instance)
     )${strict}`,
     'CREATE INDEX leases_by_instance ON leases (instance)',
-    `CREATE TABLE changes (
-      id ${serial},
-      kind text NOT NULL,
-      ref text NOT NULL,
-      at ${time} NOT NULL DEFAULT ${now}
-    )${strict}`,
-    'CREATE INDEX changes_by_time ON changes (at)',
-    `CREATE TABLE idempotency_keys (
-      key text PRIMARY KEY,
-      user_id text NOT NULL,
-      request text NOT NULL,
-      entry_id text NOT NULL,
-      created_at ${time} NOT NULL DEFAULT ${now}
-    )${strict}`,
   ];
 }
 
