@@ -112,6 +112,11 @@ export interface DatabaseOptions {
 
 /** How long a connection attempt may take before the database counts as down. */
 const connectTimeoutMs = 2_000;
+/**
+ * How long a transaction may wait for its own client: one that vanished without a word (its host died, the network
+ * parted) must not keep the rows it locked. TCP alone would take hours to notice.
+ */
+const idleInTransactionMs = 5_000;
 /** How long SQLite waits for another process's write before it gives up. */
 const sqliteBusyTimeoutMs = 5_000;
 /** How often it looks again in that time. */
@@ -199,7 +204,9 @@ function openPostgres({ url, schema, poolSize }: DatabaseOptions): Database {
     connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
     application_name: 'tollgate',
-    options: `-c search_path=${quoteForOptions(schema)} -c TimeZone=UTC`,
+    options:
+      `-c search_path=${quoteForOptions(schema)} -c TimeZone=UTC ` +
+      `-c idle_in_transaction_session_timeout=${idleInTransactionMs}`,
     types: { getTypeParser: parserOf },
   };
   const pool = openPool({ ...config, max: Math.max(1, poolSize - 1) });
@@ -213,8 +220,10 @@ function openPostgres({ url, schema, poolSize }: DatabaseOptions): Database {
 
 function openPool(config: pg.PoolConfig): pg.Pool {
   const pool = new pg.Pool(config);
-  // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
+  // A connection that breaks is replaced by the pool, and its queries fail. Without a listener, on the pool for idle
+  // connections and on each client for busy ones, it would end the process as well.
   pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
 }
 
