@@ -122,7 +122,9 @@ export async function deductUserCredits(
 ): Promise<Booking> {
   const deadline = performance.now() + recallWaitMs;
   for (;;) {
-    const result = await db.transaction().execute((trx) => tryDeduct(trx, userId, amount, isForced, reason));
+    // Whatever the database's default: leases granted while this waited for the lock have to be seen.
+    const transaction = db.transaction().setIsolationLevel('read committed');
+    const result = await transaction.execute((trx) => tryDeduct(trx, userId, amount, isForced, reason));
     if ('entryId' in result) return result;
     if (performance.now() >= deadline) {
       throw new Refusal(

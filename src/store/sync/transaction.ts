@@ -6,7 +6,7 @@ import type { CompiledQuery } from 'kysely';
 import type pg from 'pg';
 import type { Database, Db } from '../database.ts';
 
-/** Another transaction holds a user's row for longer than `lockTimeoutMs`; nothing was changed. */
+/** Somebody else has locked what the exchange needs, for longer than `lockTimeoutMs`; nothing was changed. */
 export class UsersLockedError extends Error {
   override name = 'UsersLockedError';
 }
@@ -42,7 +42,12 @@ function onSqlite<T>(db: Db, work: Work<T>): Promise<T> {
 async function onPostgres<T>(pool: pg.Pool, work: Work<T>): Promise<T> {
   const client = await pool.connect();
   try {
-    const begin = [statement('BEGIN'), statement(`SET LOCAL lock_timeout = ${lockTimeoutMs}`)];
+    // Under REPEATABLE READ, which a database may have as its default, leases granted while we waited for the lock of
+    // their user would not be seen, and their credits be sold again.
+    const begin = [
+      statement('BEGIN ISOLATION LEVEL READ COMMITTED'),
+      statement(`SET LOCAL lock_timeout = ${lockTimeoutMs}`),
+    ];
     const talk = async (queries: CompiledQuery<unknown>[]) =>
       (await pipeline(client, [...begin, ...queries])).slice(begin.length);
     const { result, last } = await work(talk as Talk);
@@ -55,7 +60,7 @@ async function onPostgres<T>(pool: pg.Pool, work: Work<T>): Promise<T> {
         () => client.release(),
         () => client.release(true),
       );
-      throw new UsersLockedError('a user is locked', { cause: error });
+      throw new UsersLockedError('a row or table is locked by another transaction', { cause: error });
     }
     // Its transaction may be open and its answers may still be on the way: the connection is of no more use.
     client.release(true);
