@@ -3,7 +3,7 @@
 
 import { sql } from 'kysely';
 import { v7 as uuidv7 } from 'uuid';
-import type { Db } from './database.ts';
+import { type Db, isPostgres } from './database.ts';
 
 /** How long the row of an instance that is over stays, for a human who looks for it. */
 const fencedKeptDays = 1;
@@ -19,15 +19,16 @@ export async function registerInstance(db: Db): Promise<string> {
 
 /**
  * Fences an instance that still stands at `seq` (any when null), and frees its leases at once. Returns false when it has
- * moved on since, or was fenced before.
+ * moved on since, is about to (its row is locked), or was fenced before.
  */
 export async function fenceInstance(db: Db, id: string, seq: number | null): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
-    let update = trx.updateTable('instances').set({ fenced: sql<boolean>`true` });
-    update = update.where('id', '=', id).where(sql<boolean>`NOT fenced`);
-    if (seq !== null) update = update.where('seq', '=', seq);
-    const fenced = await update.returning('id').executeTakeFirst();
-    if (fenced === undefined) return false;
+    let standing = trx.selectFrom('instances').select('id').where('id', '=', id).where(sql<boolean>`NOT fenced`);
+    if (seq !== null) standing = standing.where('seq', '=', seq);
+    // Every watcher tries twice a second: without SKIP LOCKED, one row that stays locked would take all connections.
+    if (isPostgres(trx)) standing = standing.forUpdate().skipLocked();
+    if ((await standing.executeTakeFirst()) === undefined) return false;
+    await trx.updateTable('instances').set({ fenced: sql<boolean>`true` }).where('id', '=', id).execute();
     await trx.deleteFrom('leases').where('instance', '=', id).execute();
     return true;
   });
