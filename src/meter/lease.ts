@@ -175,6 +175,12 @@ export function forgetMessage(lease: Lease): void {
   lease.sending = 0;
 }
 
+/** This instance was fenced: what no call uses may have been granted to another already. */
+export function forfeitSpare(lease: Lease): void {
+  lease.amount = lease.held + lease.unsent;
+  lease.isEmptied = true;
+}
+
 /** Credits that the user has left as known here, never negative. */
 export function creditsLeft({ balance, held, unsent }: Account): number {
   return Math.max(0, balance - held - unsent);

@@ -7,6 +7,7 @@ import { fenceInstance, registerInstance } from '../store/instances.ts';
 import { type Change, exchange, type LockPolicy, type SyncReply } from '../store/sync/exchange.ts';
 import { UsersLockedError } from '../store/sync/transaction.ts';
 import type { Books } from './books.ts';
+import { forfeitSpare } from './lease.ts';
 import { endSilentWaits } from './line.ts';
 import { applyReply, makeMessage, markIdle, type Outgoing, takeBack } from './message.ts';
 import { Watch } from './watch.ts';
@@ -60,7 +61,7 @@ export class Sync {
   #skipLockedUntilMs = 0;
   #sweptAtMs = 0;
   #isSilent = false;
-  #isClosing = false;
+  #closing: Promise<number> | null = null;
   #seenChanges = new Set<number>();
 
   constructor(database: Database, books: Books, log: BaseLogger, observer: SyncObserver) {
@@ -87,7 +88,7 @@ export class Sync {
 
   /** Sets the timer to when the next exchange is due; cheap when it is set early enough already. */
   schedule(): void {
-    if (this.#running !== null || this.#isClosing) return;
+    if (this.#running !== null || this.#closing !== null) return;
     const dueMs = Math.max(this.#startedAtMs + this.#paceMs(), this.#restUntilMs);
     if (this.#timer !== null) {
       if (this.#timerDueMs <= dueMs) return;
@@ -136,7 +137,9 @@ export class Sync {
       if (!answer.stale) return answer;
       await this.#beginAnew();
     } catch (error) {
-      if (error instanceof UsersLockedError) this.#skipLockedUntilMs = performance.now() + skipLockedMs;
+      // What is locked although locked users were passed over is no user: to wait for it is to wait for the store.
+      if (error instanceof UsersLockedError && locks === 'wait')
+        this.#skipLockedUntilMs = performance.now() + skipLockedMs;
       else this.#failed(error, startMs);
     }
     takeBack(this.#books, outgoing);
@@ -178,15 +181,17 @@ export class Sync {
   /** Fenced: this process was taken for dead. It goes on as a new instance, which claims what is in use here. */
   async #beginAnew(): Promise<void> {
     const fenced = this.#instance;
+    for (const { lease } of this.#books.lines.values()) forfeitSpare(lease);
     this.#instance = await registerInstance(this.#database.db);
     this.#seq = 0;
     for (const line of this.#books.lines.values()) this.#books.dirty.add(line);
     this.#log.warn({ fenced, instance: this.#instance }, 'this instance was fenced and goes on as a new one');
   }
 
-  async #fence(id: string, seq: number): Promise<void> {
+  async #fence(id: string, seq: number | null): Promise<void> {
     try {
-      if (await fenceInstance(this.#database.db, id, seq)) {
+      const isFenced = await fenceInstance(this.#database.db, id, seq);
+      if (isFenced && id !== this.#instance) {
         this.#log.warn({ instance: id }, 'an instance has stopped and was fenced; its leases are free');
       }
     } catch (error) {
@@ -195,17 +200,23 @@ export class Sync {
   }
 
   /** Hands in every charge, then fences the instance, which frees its leases. Returns how many charges are left. */
-  async close(): Promise<number> {
-    if (this.#isClosing) return this.#books.owed.size;
-    this.#isClosing = true;
+  close(): Promise<number> {
+    this.#closing ??= this.#handIn();
+    return this.#closing;
+  }
+
+  async #handIn(): Promise<number> {
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#running;
+    const { owed } = this.#books;
     const untilMs = performance.now() + closeMaxMs;
-    while (this.#books.owed.size > 0 && performance.now() < untilMs) {
+    while (owed.size > 0 && performance.now() < untilMs) {
+      const before = owed.size;
       await this.#exchangeOnce();
-      if (this.#failures > 0) await new Promise((resolve) => setTimeout(resolve, retryMs));
+      if (owed.size === before) await new Promise((resolve) => setTimeout(resolve, retryMs));
     }
-    if (this.#books.owed.size === 0) await fenceInstance(this.#database.db, this.#instance, null);
-    return this.#books.owed.size;
+    // When this fails the others fence us in a while, as if we had died.
+    if (owed.size === 0) await this.#fence(this.#instance, null);
+    return owed.size;
   }
 }
