@@ -2,6 +2,7 @@
 // gateway answers for, and that no call is claimed by two of them.
 
 import { METHODS } from 'node:http';
+import { hopByHopFields } from './hop-by-hop.ts';
 import { routeName } from './normalise.ts';
 import { findPathFault, isReserved, looselyRead, reservedPrefix, spellPath } from './paths.ts';
 import type { Path, Report } from './report.ts';
@@ -57,22 +58,8 @@ function checkMethods(report: Report, path: Path, methods: DraftRoute['methods']
   }
 }
 
-/** Fields that belong to one connection (RFC 9110 §7.6.1) or that the gateway itself answers for. */
-const ownFields = new Set([
-  'connection',
-  'content-length',
-  'expect',
-  'host',
-  'http2-settings',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
+/** Fields that the gateway itself answers for. */
+const ownFields = new Set([...hopByHopFields, 'content-length', 'expect', 'host']);
 
 /** Refuses the name of a field that no rule may touch. */
 export function checkHeaderName(report: Report, path: Path, name: string | undefined): void {

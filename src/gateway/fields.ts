@@ -3,6 +3,7 @@
 // gateway may say. Rules of a route are compiled once; a request costs one pass over its fields.
 
 import type { HeaderRules, Route, Upstream } from '../config/config.ts';
+import { hopByHopFields } from '../config/hop-by-hop.ts';
 import { locationOf } from './target.ts';
 import { createTraceparent, isTraceparent } from './trace.ts';
 
@@ -48,22 +49,8 @@ export interface AnswerFacts {
   readonly credits: { readonly cost: number; readonly remaining: number } | null;
 }
 
-/** Fields of one connection (RFC 9110 §7.6.1, §11.7), never forwarded either way. */
-const hopByHop = [
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authentication-info',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-];
-
 const droppedFromRequest: ReadonlySet<string> = new Set([
-  ...hopByHop,
+  ...hopByHopFields,
   'expect',
   // The gateway's own to say.
   'host',
@@ -78,7 +65,7 @@ const droppedFromRequest: ReadonlySet<string> = new Set([
 ]);
 
 /** `__proto__` is a lawful name of a field, but no key to set on an object. */
-const droppedFromAnswer: ReadonlySet<string> = new Set([...hopByHop, '__proto__']);
+const droppedFromAnswer: ReadonlySet<string> = new Set([...hopByHopFields, '__proto__']);
 const ownPrefixes = ['x-tollgate-', 'x-credits-', 'x-forwarded-'];
 const noNames: ReadonlySet<string> = new Set();
 
