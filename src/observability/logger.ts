@@ -14,7 +14,7 @@ export function createLogger(log: Config['log'], destination: 1 | 2 | Destinatio
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     // Not pino's own redaction by path, which every line would pay for.
-    serializers: { headers: withoutSecrets },
+    serializers: { headers: withoutSecrets, err: withoutPacket },
     formatters: { level: (label: string) => ({ level: label }) },
     hooks: { streamWrite: withoutKeys },
   };
@@ -34,6 +34,13 @@ function prettyStream(destination: 1 | 2 | DestinationStream): DestinationStream
 function withoutSecrets(headers: Record<string, unknown>): Record<string, unknown> {
   const shown = Object.entries(headers).filter(([name]) => !secretFields.has(name.toLowerCase()));
   return Object.fromEntries(shown);
+}
+
+/** Bytes that Node.js could not parse come along with its error: a request, credentials and all. */
+function withoutPacket(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { rawPacket: _, ...told } = pino.stdSerializers.err(error);
+  return told;
 }
 
 const keyShape = /tg_[0-9A-Za-z]{38}/g;

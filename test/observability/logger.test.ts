@@ -18,6 +18,19 @@ t.test('a credential reaches the log neither as a field nor inside a text, in ei
   }
 });
 
+t.test('a request that could not be parsed is not in the log, its error is', async (t) => {
+  const lines: string[] = [];
+  const log = createLogger({ level: 'trace', format: 'json' }, { write: (line) => void lines.push(line) });
+  const rawPacket = Buffer.from(`GET / HTTP/1.1\r\nAuthorization: Bearer ${key}\r\nBad Field: x`);
+  log.trace(
+    { err: Object.assign(new Error('Invalid header token'), { code: 'HPE_INVALID', rawPacket }) },
+    'client error',
+  );
+  const { err } = JSON.parse(lines[0] ?? '');
+  t.match(err, { type: 'Error', message: 'Invalid header token', code: 'HPE_INVALID', stack: /./ });
+  t.notOk('rawPacket' in err);
+});
+
 t.test('what is below the level is not logged', async (t) => {
   const lines: string[] = [];
   const log = createLogger({ level: 'warn', format: 'json' }, { write: (line) => void lines.push(line) });
