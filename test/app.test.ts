@@ -168,7 +168,7 @@ t.test('the first credential that is present decides', async (t) => {
 t.test('a key in the query string is refused with a hint, on public routes too', async (t) => {
   const gate = await startTestGateway(t, 'sqlite', `${everything}\n  - { path: /open, upstream: api, auth: none }`);
   const key = await gate.newKey('u', 100);
-  for (const path of [`/?api_key=${key}`, `/open?x=1&k=${key}&y=2`]) {
+  for (const path of [`/?api_key=${key}`, `/open?x=1&k=${key}&y=2`, `/?${key}`, `/?token=Bearer%20${key}`]) {
     const answer = await gate.call(null, path);
     t.equal(answer.status, 401);
     t.match(await answer.json(), { error: /query string/ });
@@ -220,6 +220,18 @@ t.test('the log has a line for each request and each credit operation, and never
   const text = JSON.stringify(gate.log);
   t.notMatch(text, key);
   t.notMatch(text, 'secret=1');
+});
+
+t.test('an upstream that cannot be reached is one line in the log, with the cause', async (t) => {
+  const gate = await startTestGateway(t, 'sqlite', everything);
+  const key = await gate.newKey('u', 100);
+  await new Promise((resolve) => gate.upstream.server.close(resolve));
+  t.equal((await gate.call(key)).status, 502);
+  const lines = await until(
+    () => gate.log.filter((line) => 'requestId' in line),
+    (told) => told.length > 0,
+  );
+  t.match(lines, [{ msg: 'request', status: 502, cost: 0, outcome: 'release', upstreamError: /ECONNREFUSED/ }]);
 });
 
 t.test('a request whose caller left before the answer is logged with what became of it', async (t) => {

@@ -26,12 +26,15 @@ export interface CallParts {
   readonly meter: CallMeter;
   /** Whether the caller's own body has been taken in whole by now. */
   readonly isRequestWhole: () => boolean;
+  /** Answers the caller with an error instead of the upstream's answer. */
+  readonly refuse: (error: TollgateError) => void;
 }
 
 export class Call implements CallFacts, Watcher {
   readonly route: Route;
   readonly user: Caller | null;
   readonly hold: Hold | null;
+  readonly refuse: (error: TollgateError) => void;
   /** Of the upstream's answer; null as long as there is none. */
   status: number | null = null;
   upstream: UpstreamProgress = 'idle';
@@ -55,6 +58,7 @@ export class Call implements CallFacts, Watcher {
     this.route = parts.route;
     this.user = parts.user;
     this.hold = parts.hold;
+    this.refuse = parts.refuse;
     this.#meter = parts.meter;
     this.#isRequestWhole = parts.isRequestWhole;
   }

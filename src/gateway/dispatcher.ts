@@ -22,6 +22,8 @@ export interface Errand {
   readonly fields: string[];
   readonly body: Readable | null;
   readonly watcher: Watcher;
+  /** Answers the caller with an error: there is no answer to hand on. Not by reply-from's callback, which logs a stack. */
+  readonly refuse: (error: TollgateError) => void;
 }
 
 /** Is told each step of an exchange at most once, in this order; after `onWhole` or `onFailed` nothing more. */
@@ -41,7 +43,7 @@ export interface UpstreamAnswer {
   readonly body: Readable;
 }
 
-type AnswerCallback = (error: Error | null, answer?: UpstreamAnswer) => void;
+type AnswerCallback = (error: null, answer: UpstreamAnswer) => void;
 
 /** Undici's codes for "too slow"; every other failure is "could not be reached". */
 const timeoutCodes: ReadonlySet<unknown> = new Set([
@@ -62,7 +64,7 @@ export class UpstreamDispatcher {
     for (const upstream of Object.values(upstreams)) this.#pools.set(upstream.name, openPool(upstream));
   }
 
-  /** Runs the errand that the headers carry. The callback gets a TollgateError, or the answer as soon as it begins. */
+  /** Runs the errand that the headers carry. The callback gets the answer as soon as it begins, if one does. */
   request(options: { headers: { [errandKey]?: Errand } }, callback: AnswerCallback): void {
     const errand = options.headers[errandKey];
     const pool = errand && this.#pools.get(errand.upstream);
@@ -169,7 +171,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#isOver = true;
     this.#errand.body?.destroy();
     this.#errand.watcher.onFailed(error);
-    if (this.#body === null || error.code === 'TG_INTERNAL') this.#callback(error);
+    if (this.#body === null || error.code === 'TG_INTERNAL') this.#errand.refuse(error);
     this.#body?.destroy(error);
   }
 }

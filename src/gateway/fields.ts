@@ -100,7 +100,8 @@ export function requestFields(request: ClientRequest, rules: FieldRules, caller:
     const value = rawHeaders[i + 1] ?? '';
     const key = name.toLowerCase();
     if (isGatewaysOwn(key) || named.has(key) || dropped.has(key)) continue;
-    if (key === caller.credentialField || isApiKey(value)) continue;
+    // A cookie has a name before its value: one named `tg_…` is the upstream's own.
+    if (key === caller.credentialField || (key !== 'cookie' && isApiKey(value))) continue;
     if (!isTraced && (key === 'traceparent' || key === 'tracestate')) continue;
     fields.push(name, value);
   }

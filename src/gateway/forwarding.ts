@@ -83,9 +83,6 @@ function proxyOptions(options: ForwardingOptions, dispatcher: UpstreamDispatcher
       },
       rewriteHeaders: (headers, request) =>
         request === undefined ? headers : fieldsForCaller(headers, asHttp1(request), rules, options.credentialFields),
-      onError: (reply, { error }) => {
-        reply.send(error.cause instanceof TollgateError ? error.cause : error);
-      },
       onResponse: sendAnswer,
     },
   };
@@ -115,6 +112,7 @@ function openErrand(request: FastifyRequest, allRules: ReadonlyMap<Route, FieldR
     fields: requestFields(request.raw, rules, caller),
     body: openUpload(request.raw),
     watcher: call,
+    refuse: call.refuse,
   };
 }
 

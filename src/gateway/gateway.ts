@@ -83,7 +83,8 @@ function openCall(
   const { raw } = request;
   const user = route.auth === 'none' ? null : request.user;
   const isRequestWhole = () => raw.readableEnded || !hasBody(raw);
-  const call = new Call({ route, user, hold, meter, isRequestWhole });
+  const refuse = (error: TollgateError) => void reply.send(error);
+  const call = new Call({ route, user, hold, meter, isRequestWhole, refuse });
   request.call = call;
   openCalls.add(call);
   reply.raw.once('close', () => call.onCallerClosed(reply.raw.writableFinished));

@@ -81,7 +81,9 @@ function admit(request: FastifyRequest, key: KeyIdentity | null): void {
   request.user = key;
 }
 
+const keyInQuery = /[?&=](?:bearer(?:%20|\+))?tg_[0-9A-Za-z]{38}(?:[&=#]|$)/i;
+
 /** A key in the query string is in every log on the way: it is refused, so that nobody gets used to it. */
 function hasKeyInQuery(url: string): boolean {
-  return url.includes('=tg_') && /[?&][^=&]*=tg_[0-9A-Za-z]{38}(?:[&#]|$)/.test(url);
+  return url.includes('tg_') && keyInQuery.test(url);
 }

@@ -73,7 +73,7 @@ t.test('a caller who left is waited for, and the exchange given up as soon as it
 });
 
 t.test('a caller who left mid-body is not waited for', (t) => {
-  const { call, deeds } = openCall({ isRequestWhole: false });
+  const { call, deeds } = openCall({ isRequestWhole: false, refuse: () => {} });
   start(call, deeds);
   call.onCallerClosed(false);
   t.strictSame(deeds, ['release', 'cancel']);
