@@ -21,7 +21,7 @@ function openCall(parts: { hold?: Hold | null; isRequestWhole?: boolean } = {}):
   };
   const isRequestWhole = () => parts.isRequestWhole ?? true;
   const given = parts.hold === undefined ? hold : parts.hold;
-  const call = new Call({ route: sampleRoute('/'), user, hold: given, meter, isRequestWhole });
+  const call = new Call({ route: sampleRoute('/'), user, hold: given, meter, isRequestWhole, refuse: () => {} });
   return { call, deeds };
 }
 
@@ -73,7 +73,7 @@ t.test('a caller who left is waited for, and the exchange given up as soon as it
 });
 
 t.test('a caller who left mid-body is not waited for', (t) => {
-  const { call, deeds } = openCall({ isRequestWhole: false, refuse: () => {} });
+  const { call, deeds } = openCall({ isRequestWhole: false });
   start(call, deeds);
   call.onCallerClosed(false);
   t.strictSame(deeds, ['release', 'cancel']);
