@@ -24,8 +24,11 @@ export interface Gateway {
   readonly address: string;
   readonly opsAddress: string;
   readonly log: Logger;
-  /** Ends calls in flight within `shutdownTimeout`, hands in all charges, frees everything. Safe to call twice. */
-  close(): Promise<void>;
+  /**
+   * Ends calls in flight within `shutdownTimeout`, hands in all charges, frees everything. Returns how many charges the
+   * store did not take. Safe to call twice.
+   */
+  close(): Promise<{ chargesLost: number }>;
 }
 
 export interface StartOptions {
@@ -40,13 +43,16 @@ const keepAliveTimeoutMs = 75_000;
 export async function startGateway(config: Config, { logTo = 1 }: StartOptions = {}): Promise<Gateway> {
   const log = createLogger(config.log, logTo);
   const closers: (() => Promise<unknown>)[] = [];
-  let closing: Promise<void> | null = null;
+  let chargesLost = 0;
+  let closing: Promise<{ chargesLost: number }> | null = null;
   // The last that was opened is closed first.
+  const closeAll = async () => {
+    log.info('tollgate is stopping');
+    for (const closer of closers.toReversed()) await closer();
+    return { chargesLost };
+  };
   const close = () => {
-    closing ??= closers.reduceRight(
-      (before, closer) => before.then(async () => void (await closer())),
-      Promise.resolve(),
-    );
+    closing ??= closeAll();
     return closing;
   };
   try {
@@ -58,7 +64,9 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
     const driftWatch = new DriftWatch(database.db, log);
     const metrics = new Metrics({ meterState: () => meter.state(), ledgerDrift: () => driftWatch.drift });
     const meter = await openMeter({ database, log, observer: meterObserver(metrics, knownKeys, log) });
-    closers.push(() => meter.close());
+    closers.push(async () => {
+      chargesLost = await meter.close();
+    });
     driftWatch.start();
     closers.push(() => driftWatch.stop());
 

@@ -24,7 +24,8 @@ export const errorTable = {
   TG_METHOD_NOT_ALLOWED: { status: 405, message: 'The route does not take this method. See the Allow field.' },
   TG_PATH_AMBIGUOUS: {
     status: 400,
-    message: 'The path can be read in two ways. Send it without dot segments and without needless escapes.',
+    message:
+      'The path can be read in two ways. Send it as the API documents it: same case, no double slashes, no dot segments.',
   },
   TG_REQUEST_MALFORMED: { status: 400, message: 'The request is not well-formed HTTP.' },
   TG_CALLER_LEFT: { status: 499, message: 'The caller left before the answer.' },

@@ -1,6 +1,7 @@
 // The command that validates a configuration and shows what it does: where each route leads, what no call can reach,
 // what it was made of, and what must not reach production.
 
+import { METHODS } from 'node:http';
 import { Option } from 'commander';
 import {
   type Config,
@@ -101,6 +102,7 @@ function explainCall({ output }: Context, config: Config, call: string): void {
   const parts = /^(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+) +)?(\S+)$/.exec(call.trim());
   if (parts === null) throw usageFailure('Write --explain "METHOD /path", such as --explain "POST /v1/chat".');
   const [, method = 'GET', path = ''] = parts;
+  if (!METHODS.includes(method)) throw usageFailure(`${method} is no HTTP method. Write one such as GET or POST.`);
   const found = explain(compileMatcher(config.routes), config.upstreams, method, path);
   if (found.kind === 'forwarded') {
     const { route, url } = found;

@@ -7,7 +7,7 @@ import { type Command, userArgument } from './command.ts';
 import { exitCodes, usageFailure } from './failure.ts';
 import { formatTable } from './output.ts';
 import { withStore } from './store.ts';
-import { parseRows, parseTime } from './values.ts';
+import { parseEntryId, parseRows, parseTime } from './values.ts';
 
 const ledger: Command<{ user: string; limit: number; before?: string }> = {
   name: 'ledger',
@@ -15,7 +15,7 @@ const ledger: Command<{ user: string; limit: number; before?: string }> = {
   arguments: [userArgument()],
   options: [
     new Option('--limit <n>', 'how many to show').argParser(parseRows).default(50),
-    new Option('--before <entry>', 'only entries older than this one: the next page'),
+    new Option('--before <entry>', 'only entries older than this one: the next page').argParser(parseEntryId),
   ],
   examples: ['ledger ann@example.com', 'ledger ann@example.com --limit 200 --json'],
   run: (context, { user, limit, before }) =>

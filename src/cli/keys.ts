@@ -8,7 +8,7 @@ import { type Command, type Context, userArgument } from './command.ts';
 import { usageFailure } from './failure.ts';
 import { formatFields, formatTable } from './output.ts';
 import { withStore } from './store.ts';
-import { parseCredits, parseDuration, parseText } from './values.ts';
+import { parseAmount, parseDuration, parseText } from './values.ts';
 
 const keyArgument = () => new Argument('<key>', 'id of the key (key_…), as "keys list" shows it');
 
@@ -20,7 +20,7 @@ const create: Command<{ user: string; name: string; expires?: number; limit?: nu
     new Option('--name <name>', 'what the key is for').argParser(parseText).default('default'),
     new Option('--expires <duration>', 'how long it is good, such as 90d (default: for good)').argParser(parseDuration),
     new Option('--limit <credits>', 'what all calls with it together may cost (default: no limit)').argParser(
-      parseCredits,
+      parseAmount,
     ),
   ],
   examples: ['keys create ann@example.com', 'keys create ann@example.com --name ci --expires 90d --limit 1000'],

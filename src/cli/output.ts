@@ -28,9 +28,11 @@ export function openOutput({ stdout, stderr }: Host, isJson: boolean, isQuiet: b
   };
 }
 
-/** The log of credit operations, on stderr. */
+/** The log of credit operations, on stderr; for people where that is a terminal. */
 export function openLog({ isQuiet, stderr }: Output, format: 'json' | 'pretty'): ReturnType<typeof createLogger> {
-  return createLogger({ level: isQuiet ? 'silent' : 'info', format }, { write: (line) => void stderr.write(line) });
+  const isTerminal = 'isTTY' in stderr && stderr.isTTY === true;
+  const level = isQuiet ? 'silent' : 'info';
+  return createLogger({ level, format: isTerminal ? 'pretty' : format }, { write: (line) => void stderr.write(line) });
 }
 
 /** A cell of a table. */

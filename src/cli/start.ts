@@ -2,6 +2,7 @@
 
 import { loadConfig } from '../config/config.ts';
 import type { Command } from './command.ts';
+import { exitCodes } from './failure.ts';
 import { stopRequested } from './signals.ts';
 
 export const startCommand: Command = {
@@ -9,7 +10,8 @@ export const startCommand: Command = {
   summary: 'run the gateway',
   details:
     'Creates the tables or brings them up to date first, unless database.migrate is false. Logs to stdout. SIGTERM and ' +
-    'Ctrl-C let calls in flight end within server.shutdownTimeout; a second one ends it at once.',
+    'Ctrl-C let calls in flight end within server.shutdownTimeout; a second one ends it at once. ' +
+    'Exit code 1: the database did not take the last charges.',
   examples: ['start', 'start --config /etc/tollgate/gateway.yaml'],
   run: async ({ configFile, env }) => {
     const config = loadConfig({ file: configFile, env });
@@ -18,7 +20,7 @@ export const startCommand: Command = {
     const { startGateway } = await import('../app.ts');
     const gateway = await startGateway(config);
     await stop;
-    await gateway.close();
-    return undefined;
+    const { chargesLost } = await gateway.close();
+    return chargesLost === 0 ? exitCodes.done : exitCodes.failed;
   },
 };

@@ -21,6 +21,14 @@ export function parseRows(text: string): number {
   return rows;
 }
 
+/** The id of a ledger entry. */
+export function parseEntryId(text: string): string {
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)) {
+    throw new InvalidArgumentError('Write the id of an entry, as the ledger shows it.');
+  }
+  return text;
+}
+
 /** A port; 0 takes a free one. */
 export function parsePort(text: string): number {
   const port = wholeNumber(text, 0, 'Write a port from 0 to 65535.');

@@ -15,6 +15,12 @@ export function findPathFault(path: string): { message: string; remedy: string }
   if (/[\\;]/.test(path)) {
     return { message: 'holds a backslash or a semicolon', remedy: 'Write a path without them' };
   }
+  if (/\/:\w|\*(?:\/|$)|[{}]/.test(path)) {
+    return {
+      message: 'is written as a pattern',
+      remedy: 'Write a plain prefix: /users matches /users and all below it',
+    };
+  }
   if (path.includes('//')) return { message: 'has an empty segment', remedy: 'Write one / where there are two' };
   const decoded = decodeFully(path);
   if (decoded.split(/[/\\]/).some((segment) => segment === '.' || segment === '..')) {

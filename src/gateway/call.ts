@@ -112,6 +112,12 @@ export class Call implements CallFacts, Watcher {
     this.#advance();
   }
 
+  /** The gateway stops and cuts the call. */
+  giveUp(): void {
+    this.upstreamError ??= 'cut by the end of the gateway';
+    this.onOwnAnswer();
+  }
+
   /** The gateway answers with an error of its own, so whatever the upstream says is not delivered. */
   onOwnAnswer(): void {
     if (this.upstream === 'failed') return;

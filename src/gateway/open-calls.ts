@@ -23,6 +23,6 @@ export class OpenCalls {
 
   /** Ends every open call without a charge: it is the gateway that cuts it. */
   giveUp(): void {
-    for (const call of [...this.#calls]) call.onOwnAnswer();
+    for (const call of [...this.#calls]) call.giveUp();
   }
 }

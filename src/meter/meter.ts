@@ -216,11 +216,15 @@ export class Meter {
     };
   }
 
-  /** Takes no more holds, hands in every charge and lease. Call it when all calls have ended. Safe to call twice. */
-  async close(): Promise<void> {
+  /**
+   * Takes no more holds and hands in every charge; call it when all calls have ended. Returns how many charges the store
+   * did not take. Safe to call twice.
+   */
+  async close(): Promise<number> {
     this.#isClosing = true;
     const lost = await this.#sync.close();
     if (lost > 0) this.#log.error({ charges: lost }, 'charges could not be handed in before the end');
+    return lost;
   }
 }
 

@@ -7,6 +7,8 @@ import { auditBalances, type Difference } from '../store/history.ts';
 
 const batchUsers = 25;
 const pauseMs = 1_000;
+/** A round through all users takes at least so long. */
+const roundMinMs = 5_000;
 
 export class DriftWatch {
   readonly #db: Db;
@@ -14,6 +16,10 @@ export class DriftWatch {
   #timer: NodeJS.Timeout | null = null;
   #looking: Promise<void> | null = null;
   #batches: ReturnType<typeof auditBalances> | null = null;
+  #nextRoundAtMs = 0;
+  /** What differed in this round and in the last: a difference is logged when it is new, not in every round. */
+  #differences = new Map<string, number>();
+  #differencesBefore = new Map<string, number>();
   /** Of the round under way, and of the last whole one. */
   #found = 0;
   #drift = 0;
@@ -46,7 +52,12 @@ export class DriftWatch {
   }
 
   async #look(): Promise<void> {
-    this.#batches ??= auditBalances(this.#db, batchUsers);
+    if (this.#batches === null) {
+      const nowMs = performance.now();
+      if (nowMs < this.#nextRoundAtMs) return;
+      this.#nextRoundAtMs = nowMs + roundMinMs;
+      this.#batches = auditBalances(this.#db, batchUsers);
+    }
     try {
       const { value, done } = await this.#batches.next();
       if (done === true) this.#endRound();
@@ -59,7 +70,10 @@ export class DriftWatch {
   }
 
   #report({ userId: user, credits, ledger }: Difference): void {
-    this.#found += Math.abs(credits - ledger);
+    const difference = credits - ledger;
+    this.#found += Math.abs(difference);
+    this.#differences.set(user, difference);
+    if (this.#differencesBefore.get(user) === difference) return;
     this.#log.error({ user, credits, ledger }, 'a balance is not the sum of its ledger; see tollgate audit');
   }
 
@@ -67,5 +81,7 @@ export class DriftWatch {
     this.#drift = this.#found;
     this.#found = 0;
     this.#batches = null;
+    this.#differencesBefore = this.#differences;
+    this.#differences = new Map();
   }
 }

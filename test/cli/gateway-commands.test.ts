@@ -2,9 +2,11 @@ import { readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { sql } from 'kysely';
 import t from 'tap';
 import { commandLineIn, openCommandLine } from '../helpers/command-line.ts';
 import { temporaryFolder } from '../helpers/databases.ts';
+import { startUpstream } from '../helpers/upstreams.ts';
 
 t.test('the demo prints a curl line that works and charges, and leaves nothing behind', async (t) => {
   const folder = await temporaryFolder(t);
@@ -62,6 +64,25 @@ t.test('start serves until SIGTERM, and health asks it', async (t) => {
   t.match(second.stderr, /^error: .*EADDRINUSE.*choose another in server\.port or ops\.port\.\n$/);
   gateway.child.kill('SIGTERM');
   t.match(await gateway.ended, { code: 0, stderr: '' });
+});
+
+t.test('start that could not hand in its charges says so, and ends with 1', async (t) => {
+  const upstream = await startUpstream(t);
+  const { folder, start, run, json, test } = await openCommandLine(t, 'sqlite');
+  const file = join(folder, 'gateway.yaml');
+  await writeFile(file, (await readFile(file, 'utf8')).replace('http://127.0.0.1:9', upstream.url));
+  await json('users create ann@b.example');
+  const { key } = await json<{ key: string }>('keys create ann@b.example');
+  const gateway = start('start');
+  const [, address] = await gateway.printed(/"address":"([^"]+)"/);
+  const call = async () => (await fetch(`${address}/`, { headers: { 'x-api-key': key } })).status;
+  t.equal(await call(), 200);
+  await sql`ALTER TABLE ledger RENAME TO elsewhere`.execute(test.database.db);
+  t.equal(await call(), 200);
+  gateway.child.kill('SIGTERM');
+  t.match(await gateway.ended, { code: 1, stdout: /charges could not be handed in/ });
+  await sql`ALTER TABLE elsewhere RENAME TO ledger`.execute(test.database.db);
+  t.match(await run('audit'), { code: 0 }, 'the books are right without them');
 });
 
 t.test('check shows where each route leads, what is shadowed, and the variables', async (t) => {

@@ -33,6 +33,9 @@ t.test('wrong usage is exit code 2 with one line that tells what to write', asyn
     ['usage --from 2026-02-01 --to 2026-01-01', '--from has to be before --to'],
     ['version now', 'too many arguments'],
     [['check', '--explain', 'a b c'], 'POST /v1/chat'],
+    [['check', '--explain', 'FOO /x'], 'FOO is no HTTP method'],
+    ['keys create u --limit 0', 'positive whole number'],
+    ['ledger u --before xx', 'the id of an entry'],
   ] as const) {
     const { code, stdout, stderr } = await run(args);
     t.equal(code, 2, String(args));

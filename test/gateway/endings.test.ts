@@ -201,8 +201,8 @@ t.test('an answer under way when the limit for closing comes costs nothing', asy
   const wire = new Wire(t, gate.port).send(...get);
   await wire.waitFor('begun');
   gate.openCalls.giveUp();
-  await wire.waitForClose();
   t.equal(await gate.settled(), 0);
+  await wire.waitForClose();
 });
 
 /** Leaves once the upstream was asked, and begins to close. The promise that closes is wrapped, so as not to be awaited. */
