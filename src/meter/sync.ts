@@ -149,6 +149,8 @@ export class Sync {
   #heard(outgoing: Outgoing, reply: SyncReply, nowMs: number): void {
     if (this.#failures > 0) this.#log.info({ failures: this.#failures }, 'the store answers again');
     this.#failures = 0;
+    // A process that was stopped for long has missed changes that are not told any more, and nothing has failed.
+    if (nowMs - this.#repliedAtMs > silentAfterMs) this.#observer.silent();
     this.#isSilent = false;
     this.#repliedAtMs = nowMs;
     applyReply(this.#books, outgoing, reply, nowMs);

@@ -5,13 +5,14 @@ import { sql } from 'kysely';
 import { v7 as uuidv7 } from 'uuid';
 import { type Db, isPostgres } from './database.ts';
 
-/** How long the row of an instance that is over stays, for a human who looks for it. */
-const fencedKeptDays = 1;
+/** How long what is over stays, for a human who looks for it: instances, and changes that everybody has heard of. */
+const pastKeptDays = 1;
 
-/** Enters a new instance and returns its id. */
+/** Enters a new instance, clears away what is long past, and returns its id. */
 export async function registerInstance(db: Db): Promise<string> {
-  const before = new Date(Date.now() - fencedKeptDays * 86_400_000).toISOString();
+  const before = new Date(Date.now() - pastKeptDays * 86_400_000).toISOString();
   await db.deleteFrom('instances').where(sql<boolean>`fenced`).where('started_at', '<', before).execute();
+  await db.deleteFrom('changes').where('at', '<', before).execute();
   const id = uuidv7();
   await db.insertInto('instances').values({ id, seq: 0 }).execute();
   return id;
