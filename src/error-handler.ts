@@ -33,7 +33,9 @@ export function answerError(
   options: ErrorAnswerOptions,
 ): FastifyReply {
   const error = cause instanceof TollgateError ? cause : fromForeignError(cause);
-  if (error.code === 'TG_INTERNAL') request.log.error({ err: error.cause ?? error }, 'the gateway failed');
+  if (error.code === 'TG_INTERNAL') {
+    request.log.error({ requestId: request.id, err: error.cause ?? error }, 'the gateway failed');
+  }
   reply.code(error.status).headers({
     'x-tollgate-error': error.code,
     'x-request-id': request.id,

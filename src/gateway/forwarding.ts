@@ -142,9 +142,10 @@ function asHttp1(request: FastifyRequest<RequestGenericInterface, RawServerBase>
   return request as FastifyRequest;
 }
 
-/** Fastify sends the header with the first byte of the body. Where that takes time, as with events, it goes ahead. */
+/** Fastify sends the header with the first byte of the body. Of a body without a length, as of events, it goes ahead. */
 const sendAnswer: NonNullable<ReplyOptions['onResponse']> = (_request, reply, { stream }) => {
   reply.send(stream);
+  if (reply.hasHeader('content-length')) return;
   setImmediate(() => {
     const { raw } = reply;
     if ('flushHeaders' in raw && !raw.headersSent && !raw.destroyed && raw.hasHeader('x-request-id'))

@@ -3,9 +3,10 @@
 
 import type { Logger } from 'pino';
 import type { Db } from '../store/database.ts';
-import { auditBalances, type Difference } from '../store/history.ts';
+import { type Difference, lookOverBalances } from '../store/history.ts';
 
-const batchUsers = 25;
+/** One look: so many users, of each so many entries. On SQLite it stands in the way of calls. */
+const look = { users: 10, entriesMax: 5_000 };
 const pauseMs = 1_000;
 /** A round through all users takes at least so long. */
 const roundMinMs = 5_000;
@@ -15,7 +16,8 @@ export class DriftWatch {
   readonly #log: Logger;
   #timer: NodeJS.Timeout | null = null;
   #looking: Promise<void> | null = null;
-  #batches: ReturnType<typeof auditBalances> | null = null;
+  /** The last user looked at in the round under way, '' before its first look. */
+  #after = '';
   #nextRoundAtMs = 0;
   /** What differed in this round and in the last: a difference is logged when it is new, not in every round. */
   #differences = new Map<string, number>();
@@ -52,19 +54,17 @@ export class DriftWatch {
   }
 
   async #look(): Promise<void> {
-    if (this.#batches === null) {
+    if (this.#after === '') {
       const nowMs = performance.now();
       if (nowMs < this.#nextRoundAtMs) return;
       this.#nextRoundAtMs = nowMs + roundMinMs;
-      this.#batches = auditBalances(this.#db, batchUsers);
     }
     try {
-      const { value, done } = await this.#batches.next();
-      if (done === true) this.#endRound();
-      else for (const difference of value.differences) this.#report(difference);
+      const { last, differences } = await lookOverBalances(this.#db, this.#after, look);
+      for (const difference of differences) this.#report(difference);
+      this.#after = last ?? '';
+      if (last === null) this.#endRound();
     } catch (error) {
-      this.#batches = null;
-      this.#found = 0;
       this.#log.debug({ err: error }, 'the books could not be looked over');
     }
   }
@@ -80,7 +80,6 @@ export class DriftWatch {
   #endRound(): void {
     this.#drift = this.#found;
     this.#found = 0;
-    this.#batches = null;
     this.#differencesBefore = this.#differences;
     this.#differences = new Map();
   }

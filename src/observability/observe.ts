@@ -49,6 +49,7 @@ function conclude(request: FastifyRequest, reply: FastifyReply, startedAt: numbe
   metrics.requestEnded(route, status);
   if (typeof error === 'string') metrics.refused(error);
   const line = {
+    requestId: request.id,
     method: request.method,
     path: pathOf(request.originalUrl),
     route,

@@ -87,27 +87,47 @@ export interface Difference {
   readonly ledger: number;
 }
 
-/** Users that one statement of the audit looks at, unless the caller asks for fewer. */
+/** Users that one statement of the audit looks at. */
 const auditBatch = 1_000;
+
+/**
+ * Looks over the balances of up to `users` users after the id `after`: those that differ from their ledger, and the last
+ * id looked at, null at the end. Users with more than `entriesMax` entries are left to the audit, so that a look is cheap.
+ */
+export async function lookOverBalances(
+  db: Db,
+  after: string,
+  { users, entriesMax }: { users: number; entriesMax: number },
+): Promise<{ last: string | null; differences: Difference[] }> {
+  const { rows } = await sql<Difference & { entries: number }>`
+    SELECT id AS "userId", email, credits,
+      (SELECT coalesce(sum(amount), 0) FROM ${firstEntries(entriesMax)}) AS ledger,
+      (SELECT count(*) FROM ${firstEntries(entriesMax)}) AS entries
+    FROM (SELECT id, email, credits FROM users WHERE id > ${after} ORDER BY id LIMIT ${users}) AS batch
+    ORDER BY id`.execute(db);
+  const differences = rows.filter((row) => row.entries <= entriesMax && row.credits !== row.ledger);
+  return { last: rows.length < users ? null : (rows.at(-1)?.userId ?? null), differences };
+}
+
+function firstEntries(entriesMax: number) {
+  return sql`(SELECT amount FROM ledger WHERE ledger.user_id = batch.id LIMIT ${entriesMax + 1}) AS first`;
+}
 
 /**
  * Recomputes every balance from the ledger, batch by batch: how many users each batch held, and those that differ. One
  * statement reads both sides of a batch, so that a gateway at work causes no false alarm.
  */
-export async function* auditBalances(
-  db: Db,
-  batchUsers = auditBatch,
-): AsyncGenerator<{ users: number; differences: Difference[] }> {
+export async function* auditBalances(db: Db): AsyncGenerator<{ users: number; differences: Difference[] }> {
   let after = '';
   for (;;) {
     const { rows } = await sql<Difference>`
       SELECT id AS "userId", email, credits,
         (SELECT coalesce(sum(amount), 0) FROM ledger WHERE ledger.user_id = batch.id) AS ledger
-      FROM (SELECT id, email, credits FROM users WHERE id > ${after} ORDER BY id LIMIT ${batchUsers}) AS batch
+      FROM (SELECT id, email, credits FROM users WHERE id > ${after} ORDER BY id LIMIT ${auditBatch}) AS batch
       ORDER BY id`.execute(db);
     yield { users: rows.length, differences: rows.filter((row) => row.credits !== row.ledger) };
     const last = rows.at(-1);
-    if (last === undefined || rows.length < batchUsers) return;
+    if (last === undefined || rows.length < auditBatch) return;
     after = last.userId;
   }
 }

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import t from 'tap';
 import type { Db } from '../../src/store/database.ts';
-import { auditBalances, type Difference, listLedger, sumUsage } from '../../src/store/history.ts';
+import { auditBalances, type Difference, listLedger, lookOverBalances, sumUsage } from '../../src/store/history.ts';
 import { importUsers } from '../../src/store/import-users.ts';
 import { findUser } from '../../src/store/users.ts';
 import { dialects, migratedDatabase } from '../helpers/databases.ts';
@@ -22,7 +22,10 @@ for (const dialect of dialects) {
         .reverse(),
     );
     t.equal(all.length, 5);
-    t.match(all.at(-1), { kind: 'signup', amount: 1, actor: 'test', route: null, keyId: null, requestId: null });
+    t.match(
+      all.find(({ kind }) => kind === 'signup'),
+      { kind: 'signup', amount: 1, actor: 'test', route: null, keyId: null, requestId: null },
+    );
     const first = await listLedger(db, user.id, { limit: 2 });
     t.same([...first, ...(await listLedger(db, user.id, { limit: 9, before: first.at(-1)?.id }))], all);
     t.equal((await listLedger(db, other.id, { limit: 9 })).length, 1);
@@ -67,6 +70,20 @@ for (const dialect of dialects) {
       users: 2_001,
       differences: [{ userId: id, email: 'u7@b.example', credits: 8, ledger: 7 }],
     });
+  });
+
+  t.test(`${dialect}: a look over the balances is bounded in users and in entries`, async (t) => {
+    const { db } = (await migratedDatabase(t, dialect)).database;
+    const users = [await userWith(db, 5), await userWith(db, 5), await userWith(db, 5)];
+    await sql`UPDATE ledger SET amount = 4`.execute(db);
+    await sql`UPDATE users SET credits = 6`.execute(db);
+    const [first = '', second = '', third = ''] = users.map(({ id }) => id).sort();
+    const idsOf = (differences: readonly Difference[]) => differences.map(({ userId }) => userId);
+    const page = await lookOverBalances(db, '', { users: 2, entriesMax: 2 });
+    t.same([page.last, idsOf(page.differences)], [second, [first, second]]);
+    const end = await lookOverBalances(db, second, { users: 2, entriesMax: 2 });
+    t.same([end.last, idsOf(end.differences)], [null, [third]]);
+    t.same((await lookOverBalances(db, '', { users: 9, entriesMax: 1 })).differences, [], 'who has more is left out');
   });
 }
 
