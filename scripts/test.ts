@@ -18,8 +18,11 @@ async function runTests(args: string[]): Promise<number> {
     const env = { ...process.env, ...(server !== null && { TEST_DATABASE_URL: server.url }) };
     // tap makes its own test class out of the plugins that .taprc names, and does not notice by itself when it is new.
     await run('tap', ['build'], env);
-    const code = await run('tap', [`--output-file=${results}`, ...args], env);
-    const counts = countsOf(await readFile(results, 'utf8'));
+    const reporter = process.stdout.isTTY ? 'terse' : 'silent';
+    const code = await run('tap', [`--output-file=${results}`, `--reporter=${reporter}`, ...args], env);
+    const told = await readFile(results, 'utf8');
+    const counts = countsOf(told);
+    for (const failure of failuresOf(told)) console.log(failure);
     console.log(`${counts.passed} passed, ${counts.failed} failed`);
     return code === 0 && counts.failed === 0 && counts.passed > 0 ? 0 : 1;
   } finally {
@@ -34,6 +37,11 @@ function run(command: string, args: string[], env: NodeJS.ProcessEnv): Promise<n
     child.once('error', reject);
     child.once('close', (code) => resolve(code ?? 1));
   });
+}
+
+/** Each failure with its explanation, and each file or test that holds one. */
+function failuresOf(tap: string): string[] {
+  return [...tap.matchAll(/^( *)not ok .*(?:\n\1 {2}---\n[\s\S]*?\n\1 {2}\.\.\.$)?/gm)].map(([failure]) => failure);
 }
 
 /** The totals that tap writes last, for example `# { total: 12, pass: 11, fail: 1 }`. */
