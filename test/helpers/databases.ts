@@ -1,4 +1,4 @@
-// Real databases for tests: a fresh SQLite file or a fresh schema of a real PostgreSQL. TEST_DATABASE_URL names the
+// Real databases for tests: a fresh SQLite file or a fresh database of a real PostgreSQL. TEST_DATABASE_URL names the
 // server (`npm test` starts one and sets it); without it, the first test of a process that asks starts one of its own.
 
 import { randomBytes } from 'node:crypto';
@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { Test } from 'tap';
-import { type PostgresServer, startPostgres } from '../../scripts/postgres.ts';
+import { startPostgres } from '../../scripts/postgres.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { migrateUp } from '../../src/store/migrate.ts';
 
@@ -20,18 +20,28 @@ export interface TestDatabase {
   readonly database: Database;
 }
 
-let ownServer: Promise<PostgresServer> | null = null;
+let ownDatabase: Promise<string> | null = null;
 
-/** The URL of a running PostgreSQL. */
+/**
+ * The URL of a database of this process, made when the first test asks. One for each process, with a schema for each
+ * test: Kysely's migrator looks at all schemas, and fails when another process drops one while it looks.
+ */
 async function postgresUrl(t: Test): Promise<string> {
+  ownDatabase ??= openOwnDatabase(rootOf(t));
+  return ownDatabase;
+}
+
+async function openOwnDatabase(root: Test): Promise<string> {
   const given = process.env['TEST_DATABASE_URL'];
-  if (given !== undefined && given !== '') return given;
-  if (ownServer === null) {
-    ownServer = startPostgres();
-    const started = ownServer;
-    rootOf(t).teardown(async () => (await started).stop());
+  if (given === undefined || given === '') {
+    const server = await startPostgres();
+    root.teardown(() => server.stop());
+    return server.url;
   }
-  return (await ownServer).url;
+  const name = `test_${randomBytes(8).toString('hex')}`;
+  await runOnce(given, `CREATE DATABASE ${name} TEMPLATE template0`);
+  root.teardown(() => runOnce(given, `DROP DATABASE ${name} WITH (FORCE)`));
+  return Object.assign(new URL(given), { pathname: `/${name}` }).href;
 }
 
 function rootOf(t: Test): Test {
@@ -78,7 +88,6 @@ async function emptyPostgres(t: Test): Promise<TestDatabase> {
   const url = await postgresUrl(t);
   const schema = `test_${randomBytes(8).toString('hex')}`;
   await runOnce(url, `CREATE SCHEMA ${schema}`);
-  t.teardown(() => runOnce(url, `DROP SCHEMA ${schema} CASCADE`));
   const database = openDatabase({ url, schema, poolSize: 5 });
   t.teardown(() => database.close());
   return { url, schema, database };
