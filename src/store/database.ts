@@ -4,24 +4,17 @@
 
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
-import SqliteDatabase from 'better-sqlite3';
 import {
-  CompiledQuery,
-  type DatabaseConnection,
   type Generated,
   Kysely,
   PostgresAdapter,
   PostgresDialect,
-  type QueryResult,
   type RawBuilder,
-  SqliteDialect,
-  type SqliteDialectConfig,
-  SqliteDriver,
   sql,
   type Transaction,
 } from 'kysely';
 import pg from 'pg';
+import { openSqliteDialect } from './sqlite.ts';
 
 export type LedgerKind = 'signup' | 'charge' | 'grant' | 'topup' | 'refund' | 'adjustment';
 
@@ -117,11 +110,6 @@ const connectTimeoutMs = 2_000;
  * parted) must not keep the rows it locked. TCP alone would take hours to notice.
  */
 const idleInTransactionMs = 5_000;
-/** How long SQLite waits for another process's write before it gives up. */
-const sqliteBusyTimeoutMs = 5_000;
-/** How often it looks again in that time. */
-const sqliteRetryMs = 5;
-
 /** Opens the database. PostgreSQL connects lazily, so that a gateway can start while it is down. */
 export function openDatabase(options: DatabaseOptions): Database {
   return options.url.startsWith('sqlite:') ? openSqlite(options) : openPostgres(options);
@@ -132,70 +120,8 @@ function openSqlite({ url, schema }: DatabaseOptions): Database {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   // Made with mode 0600 before SQLite opens it: its own default would let every local user read balances.
   closeSync(openSync(path, 'a', 0o600));
-  const sqlite = new SqliteDatabase(path);
-  sqlite.pragma(`busy_timeout = ${sqliteBusyTimeoutMs}`);
-  sqlite.pragma('journal_mode = WAL');
-  sqlite.pragma('synchronous = FULL');
-  sqlite.pragma('foreign_keys = ON');
-  sqlite.pragma('busy_timeout = 0');
-  const db = new Kysely<Tables>({ dialect: new PatientSqliteDialect({ database: sqlite }) });
+  const db = new Kysely<Tables>({ dialect: openSqliteDialect(path) });
   return { db, exchangePool: null, schema, close: () => db.destroy() };
-}
-
-/**
- * SQLite's own `BEGIN` is deferred: a transaction that reads first and writes later fails when another process wrote in
- * between. Ours takes the write lock at once. And its own waiting for a lock stops the whole process, the holder of
- * the lock included where that is another handle of this process; ours lets the event loop turn.
- */
-class PatientSqliteDriver extends SqliteDriver {
-  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('BEGIN IMMEDIATE'));
-  }
-
-  override async acquireConnection(): Promise<DatabaseConnection> {
-    return new PatientConnection(await super.acquireConnection());
-  }
-}
-
-class PatientConnection implements DatabaseConnection {
-  readonly #connection: DatabaseConnection;
-
-  constructor(connection: DatabaseConnection) {
-    this.#connection = connection;
-  }
-
-  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    const deadline = performance.now() + sqliteBusyTimeoutMs;
-    for (;;) {
-      try {
-        return await this.#connection.executeQuery<R>(query);
-      } catch (error) {
-        if (!isBusy(error) || performance.now() > deadline) throw error;
-        await setTimeout(sqliteRetryMs);
-      }
-    }
-  }
-
-  streamQuery<R>(query: CompiledQuery, chunkSize?: number): AsyncIterableIterator<QueryResult<R>> {
-    return this.#connection.streamQuery<R>(query, chunkSize);
-  }
-}
-
-function isBusy(error: unknown): boolean {
-  return error instanceof SqliteDatabase.SqliteError && error.code.startsWith('SQLITE_BUSY');
-}
-
-class PatientSqliteDialect extends SqliteDialect {
-  readonly #config: SqliteDialectConfig;
-
-  constructor(config: SqliteDialectConfig) {
-    super(config);
-    this.#config = config;
-  }
-
-  override createDriver(): SqliteDriver {
-    return new PatientSqliteDriver(this.#config);
-  }
 }
 
 function openPostgres({ url, schema, poolSize }: DatabaseOptions): Database {
