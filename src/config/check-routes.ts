@@ -5,6 +5,7 @@ import { METHODS } from 'node:http';
 import { hopByHopFields } from './hop-by-hop.ts';
 import { routeName } from './normalise.ts';
 import { findPathFault, isReserved, looselyRead, reservedPrefix, spellPath } from './paths.ts';
+import { checkDuration } from './quantities.ts';
 import type { Path, Report } from './report.ts';
 import { knownRemedy } from './rule.ts';
 import type { ConfigFile, Draft } from './schema.ts';
@@ -22,6 +23,7 @@ export function checkRoutes({ routes, upstreams }: Draft<ConfigFile>, report: Re
     checkPath(report, [...path, 'rewritePrefix'], route.rewritePrefix, false);
     checkMethods(report, [...path, 'methods'], route.methods);
     checkHeaderRules(report, [...path, 'headers'], route.headers);
+    checkDuration(report, [...path, 'readTimeout'], route.readTimeout);
     if (route.auth === 'none' && report.isWritten([...path, 'cost'])) {
       report.add([...path, 'cost'], 'stands beside auth: none, which is free', 'Remove one of the two');
     }

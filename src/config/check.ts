@@ -3,8 +3,9 @@
 
 import { X509Certificate } from 'node:crypto';
 import Value from 'typebox/value';
+import { checkListening } from './check-listening.ts';
 import { checkHeaderName, checkRoutes } from './check-routes.ts';
-import { parseDuration } from './normalise.ts';
+import { checkDuration } from './quantities.ts';
 import type { Path, Report } from './report.ts';
 import { expectationOf, knownRemedy, ruleOf } from './rule.ts';
 import { type ConfigFile, configSchema, type Draft } from './schema.ts';
@@ -14,8 +15,7 @@ type DraftFile = Draft<ConfigFile>;
 
 /** Checks a file as a whole. */
 export function checkFile(draft: DraftFile, report: Report, sources: Sources): void {
-  checkPorts(draft, report);
-  checkDuration(report, ['server', 'shutdownTimeout'], draft.server?.shutdownTimeout);
+  checkListening(draft, report);
   checkDatabase(draft, report, sources);
   checkDefaultPlan(draft, report);
   checkTopUpUrl(draft, report);
@@ -26,24 +26,6 @@ export function checkFile(draft: DraftFile, report: Report, sources: Sources): v
     checkUpstream(report, ['upstreams', name], upstream, sources);
   }
   checkRoutes(draft, report);
-}
-
-function checkPorts({ server, ops }: DraftFile, report: Report): void {
-  const port = server?.port;
-  if (port === undefined || port === 0 || port !== ops?.port) return;
-  const isEverywhere = [server?.host, ops.host].some((host) => host === '0.0.0.0' || host === '::');
-  if (!isEverywhere && server?.host !== ops.host) return;
-  const path = report.isWritten(['ops', 'port']) ? ['ops', 'port'] : ['server', 'port'];
-  report.add(path, 'is the same for server and ops', 'Give the two listeners different ports');
-}
-
-/** Timers of Node.js hold no more than 2^31 − 1 ms: a longer one would fire at once. */
-const durationMsMax = 2 ** 31 - 1;
-
-function checkDuration(report: Report, path: Path, duration: string | undefined): void {
-  if (duration !== undefined && parseDuration(duration) > durationMsMax) {
-    report.add(path, 'is longer than 24 days', 'Write a shorter time');
-  }
 }
 
 const databaseRule = ruleOf(configSchema.properties.database.properties.url);

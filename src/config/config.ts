@@ -13,8 +13,26 @@ import { whyUnreadable } from './substitute.ts';
 
 export { ConfigError, formatProblem, type Problem } from './problems.ts';
 
-/** A key that the file gave, with its durations in milliseconds. */
-type Server = Omit<ConfigFile['server'], 'shutdownTimeout'> & { shutdownTimeout: number };
+/** Where clients connect. */
+export interface Server {
+  readonly host: string;
+  readonly port: number;
+  /** IP addresses, and ranges of them in CIDR notation. */
+  readonly trustedProxies: readonly string[];
+  /** Bytes of a request's body; null for no limit. Routes have it resolved. */
+  readonly maxBodySize: number | null;
+  readonly drainDelay: number;
+  readonly shutdownTimeout: number;
+}
+
+/** Which scripts of browsers may call. */
+export interface Cors {
+  /** As browsers send them. */
+  readonly origins: readonly string[] | '*';
+  /** Names in lower case; `*` among them stands for any. */
+  readonly headers: readonly string[];
+  readonly maxAgeSeconds: number;
+}
 
 /** Changes to header fields: names in lower case. */
 export interface HeaderRules {
@@ -52,12 +70,16 @@ export interface Route {
   /** Credits; 0 with `auth: 'none'`. */
   readonly cost: number;
   readonly auth: 'key' | 'none';
+  /** Bytes of a request's body; null for no limit. */
+  readonly maxBodySize: number | null;
+  /** Between two reads of an answer, in milliseconds; 0 is no limit. */
+  readonly readTimeout: number;
   readonly headers: { readonly request: HeaderRules; readonly response: HeaderRules };
 }
 
 /** The checked configuration, deeply frozen. Times in milliseconds. */
 export interface Config {
-  readonly server: Readonly<Server>;
+  readonly server: Server;
   readonly ops: Readonly<ConfigFile['ops']>;
   readonly log: Readonly<ConfigFile['log']>;
   /** `url` is never empty: `sqlite:PATH` or `postgres(ql)://…`. */
@@ -68,6 +90,8 @@ export interface Config {
   readonly defaultPlan: string;
   readonly topUpUrl: string | null;
   readonly auth: { readonly apiKeys: { readonly headers: readonly string[] } };
+  /** Null when preflights are the upstreams' to answer. */
+  readonly cors: Cors | null;
   readonly upstreams: Readonly<Record<string, Upstream>>;
   readonly routes: readonly Route[];
 }

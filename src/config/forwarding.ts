@@ -1,7 +1,7 @@
 // The part of the schema that says what is matched and where it goes: `upstreams` and `routes`.
 
 import Type from 'typebox';
-import { boolean, duration, headerName, path, text, upstreamUrl } from './kinds.ts';
+import { bodySize, boolean, duration, durationOrZero, headerName, path, text, upstreamUrl } from './kinds.ts';
 
 /** An upstream, written out. */
 export const upstreamSchema = Type.Object(
@@ -16,11 +16,9 @@ export const upstreamSchema = Type.Object(
     connectTimeout: duration('The limit for opening a connection.', '5s'),
     responseHeaderTimeout: duration('The limit from the request to the header of the answer.', '60s'),
     readTimeout: Type.String({
+      ...durationOrZero('no limit'),
       description: 'The limit between two reads of an answer; `0` for none.',
       default: '5m',
-      kind: 'duration',
-      pattern: '^(0|\\d{1,9}(ms|s|m|h|d))$',
-      expects: 'a number with its unit (ms, s, m, h or d), or 0 for no limit',
       examples: ['5m', '0'],
     }),
     tls: Type.Object(
@@ -127,6 +125,16 @@ export const routeSchema = Type.Object(
         default: ['key'],
         expects: '[key] or none; other ways are not available yet',
       },
+    ),
+    maxBodySize: Type.Optional(
+      Type.String(bodySize("The largest body of a request; 413 above it. The server's when absent.")),
+    ),
+    readTimeout: Type.Optional(
+      Type.String({
+        ...durationOrZero('no limit'),
+        description: "The limit between two reads of an answer; `0` for none. The upstream's when absent.",
+        examples: ['1h', '0'],
+      }),
     ),
     headers: Type.Object(
       {

@@ -16,6 +16,22 @@ export const duration = (description: string, byDefault: string) =>
     examples: ['250ms', '30s', '5m'],
   });
 
+/** A duration that may be 0; `zero` says what 0 stands for. */
+export const durationOrZero = (zero: string) => ({
+  kind: 'duration',
+  pattern: '^(0|\\d{1,9}(ms|s|m|h|d))$',
+  expects: `a number with its unit (ms, s, m, h or d), or 0 for ${zero}`,
+});
+
+/** From 1 byte on: a limit of 0 could mean no limit as well as no body. */
+export const bodySize = (description: string) => ({
+  description,
+  kind: 'size',
+  pattern: '^[1-9]\\d{0,8}([KkMmGg]?[Bb])$',
+  expects: 'a number from 1 with its unit (b, kb, mb or gb)',
+  examples: ['10mb', '64kb'],
+});
+
 export const port = (description: string, byDefault: number) =>
   Type.Integer({
     description,

@@ -2,24 +2,25 @@
 // spelling, names of files into their content, and everything that may be left out into what it then means.
 
 import { join } from 'node:path';
-import ms, { type StringValue } from 'ms';
 import Type from 'typebox';
 import Value from 'typebox/value';
-import type { Config, HeaderRules, Route, Upstream } from './config.ts';
+import type { Config, Cors, HeaderRules, Route, Server, Upstream } from './config.ts';
 import { upstreamSchema } from './forwarding.ts';
 import { spellPath } from './paths.ts';
+import { parseDuration, parseSize } from './quantities.ts';
 import type { ConfigFile } from './schema.ts';
 import type { Sources } from './substitute.ts';
 
 /** The configuration of a file that has passed every check. */
 export function normalise(file: ConfigFile, { env, readFile }: Sources): Config {
-  const { server, database, dataDir } = file;
+  const { database, dataDir } = file;
+  const server = normaliseServer(file.server);
   const url = database.url ?? (env['DATABASE_URL'] || `sqlite:${join(dataDir, 'tollgate.db')}`);
-  const upstreams = Object.entries(file.upstreams).map(([name, upstream]) =>
-    normaliseUpstream(name, upstream, readFile),
+  const upstreams = new Map(
+    Object.entries(file.upstreams).map(([name, written]) => [name, normaliseUpstream(name, written, readFile)]),
   );
   return freezeDeeply<Config>({
-    server: { ...server, shutdownTimeout: parseDuration(server.shutdownTimeout) },
+    server,
     ops: file.ops,
     log: file.log,
     database: { ...database, url },
@@ -28,9 +29,27 @@ export function normalise(file: ConfigFile, { env, readFile }: Sources): Config 
     defaultPlan: file.defaultPlan,
     topUpUrl: file.topUpUrl === undefined ? null : new URL(file.topUpUrl).href,
     auth: { apiKeys: { headers: [...new Set(file.auth.apiKeys.headers.map((name) => name.toLowerCase()))] } },
-    upstreams: nameless(Object.fromEntries(upstreams.map((upstream) => [upstream.name, upstream]))),
-    routes: file.routes.map(normaliseRoute),
+    cors: file.cors === undefined ? null : normaliseCors(file.cors),
+    upstreams: nameless(Object.fromEntries(upstreams)),
+    routes: file.routes.map((route) => normaliseRoute(route, server, upstreams.get(route.upstream))),
   });
+}
+
+function normaliseServer({ maxBodySize, drainDelay, shutdownTimeout, ...server }: ConfigFile['server']): Server {
+  return {
+    ...server,
+    maxBodySize: maxBodySize === undefined ? null : parseSize(maxBodySize),
+    drainDelay: parseDuration(drainDelay),
+    shutdownTimeout: parseDuration(shutdownTimeout),
+  };
+}
+
+function normaliseCors({ origins, headers, maxAge }: NonNullable<ConfigFile['cors']>): Cors {
+  return {
+    origins: origins.includes('*') ? '*' : [...new Set(origins)],
+    headers: [...new Set(headers.map((name) => name.toLowerCase()))],
+    maxAgeSeconds: Math.floor(parseDuration(maxAge) / 1000),
+  };
 }
 
 type FileUpstream = Exclude<ConfigFile['upstreams'][string], string>;
@@ -52,7 +71,9 @@ function normaliseUpstream(name: string, written: string | FileUpstream, readFil
   };
 }
 
-function normaliseRoute(route: ConfigFile['routes'][number]): Route {
+type FileRoute = ConfigFile['routes'][number];
+
+function normaliseRoute(route: FileRoute, server: Server, upstream: Upstream | undefined): Route {
   const path = spellPath(route.path, route.exact);
   const isFree = route.auth === 'none';
   return {
@@ -64,6 +85,8 @@ function normaliseRoute(route: ConfigFile['routes'][number]): Route {
     rewritePrefix: route.rewritePrefix === undefined ? null : spellPath(route.rewritePrefix, route.exact),
     cost: isFree ? 0 : route.cost,
     auth: isFree ? 'none' : 'key',
+    maxBodySize: route.maxBodySize === undefined ? server.maxBodySize : parseSize(route.maxBodySize),
+    readTimeout: route.readTimeout === undefined ? (upstream?.readTimeout ?? 0) : parseDuration(route.readTimeout),
     headers: { request: normaliseRules(route.headers.request), response: normaliseRules(route.headers.response) },
   };
 }
@@ -74,14 +97,9 @@ export function routeName(path: string, methods: readonly (string | undefined)[]
   return listed.length === 0 ? path : `${[...new Set(listed)].join(',')} ${path}`;
 }
 
-function normaliseRules({ set, remove }: ConfigFile['routes'][number]['headers']['request']): HeaderRules {
+function normaliseRules({ set, remove }: FileRoute['headers']['request']): HeaderRules {
   const lower = Object.entries(set).map(([name, value]) => [name.toLowerCase(), value] as const);
   return { set: nameless(Object.fromEntries(lower)), remove: remove.map((name) => name.toLowerCase()) };
-}
-
-/** The milliseconds of a duration that has the form of one. */
-export function parseDuration(duration: string): number {
-  return duration === '0' ? 0 : ms(duration as StringValue);
 }
 
 /** Records keyed by names that people choose have no prototype, so that no name meets `constructor`. */

@@ -70,10 +70,10 @@ function readSection(reading: Reading, rule: Rule, node: Node | null, path: Path
   return section;
 }
 
-/** The default of a key that is not written; for a section, the defaults of its keys. */
+/** The default of a key that is not written; for a section, the defaults of its keys, unless it may be left out. */
 function readAbsent(reading: Reading, rule: Rule, path: Path, isRequired: boolean): unknown {
   if (rule.default !== undefined) return structuredClone(rule.default);
-  if (rule.properties) return readSection(reading, rule, null, path);
+  if (rule.properties && isRequired) return readSection(reading, rule, null, path);
   if (rule.patternProperties && rule.minProperties === undefined) return emptyRecord();
   if (isRequired) reading.report.add(path, 'is missing', `Write ${expectationOf(rule)}`);
   return undefined;

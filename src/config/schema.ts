@@ -5,24 +5,8 @@
 
 import Type, { type Static } from 'typebox';
 import { routeSchema, upstreamSchema } from './forwarding.ts';
-import { boolean, duration, headerName, host, port, text, upstreamUrl } from './kinds.ts';
-
-const serverSchema = Type.Object(
-  {
-    host: host('The address that clients connect to.'),
-    port: port('The port that clients connect to: plain HTTP/1.1. TLS is the work of what stands in front.', 8080),
-    shutdownTimeout: duration('How long calls in flight may take to end after SIGTERM.', '25s'),
-  },
-  { description: 'Where clients connect.' },
-);
-
-const opsSchema = Type.Object(
-  {
-    host: host('The address of the operations listener.'),
-    port: port('The port of `/healthz`, `/readyz` and `/metrics`: routes and counts only, never users or keys.', 8081),
-  },
-  { description: 'Health and metrics, on a port of their own.' },
-);
+import { boolean, headerName, text, upstreamUrl } from './kinds.ts';
+import { corsSchema, opsSchema, serverSchema } from './listening.ts';
 
 const logSchema = Type.Object(
   {
@@ -134,6 +118,7 @@ export const configSchema = Type.Object(
       }),
     ),
     auth: authSchema,
+    cors: Type.Optional(corsSchema),
     upstreams: Type.Record(
       Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$' }),
       Type.Union([upstreamUrl('The URL alone, with every setting at its default.'), upstreamSchema], {

@@ -34,7 +34,7 @@ const variants: readonly Broken[] = [
       [
         'website:',
         'website is not a known key. Known here: server, ops, log, database, dataDir, plans, defaultPlan, topUpUrl, ' +
-          'auth, upstreams, routes.',
+          'auth, cors, upstreams, routes.',
       ],
     ],
   },

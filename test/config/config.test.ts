@@ -19,7 +19,14 @@ const noRules = { set: {}, remove: [] };
 t.test('the smallest file works, and every default is the documented one', async (t) => {
   const config = read(small);
   t.same(JSON.parse(JSON.stringify(config)), {
-    server: { host: '0.0.0.0', port: 8080, shutdownTimeout: 25_000 },
+    server: {
+      host: '0.0.0.0',
+      port: 8080,
+      trustedProxies: [],
+      maxBodySize: null,
+      drainDelay: 0,
+      shutdownTimeout: 25_000,
+    },
     ops: { host: '0.0.0.0', port: 8081 },
     log: { level: 'info', format: 'json' },
     database: { url: 'sqlite:data/tollgate.db', schema: 'public', poolSize: 10, migrate: true },
@@ -28,6 +35,7 @@ t.test('the smallest file works, and every default is the documented one', async
     defaultPlan: 'Basic',
     topUpUrl: null,
     auth: { apiKeys: { headers: ['authorization', 'x-api-key'] } },
+    cors: null,
     upstreams: {
       api: { name: 'api', url: 'http://127.0.0.1:4000', ...settings, tls: { ca: null, insecureSkipVerify: false } },
     },
@@ -41,6 +49,8 @@ t.test('the smallest file works, and every default is the documented one', async
         rewritePrefix: null,
         cost: 1,
         auth: 'key',
+        maxBodySize: null,
+        readTimeout: 300_000,
         headers: { request: noRules, response: noRules },
       },
     ],
@@ -68,7 +78,7 @@ t.test('tls.ca becomes the certificates that the file holds', async (t) => {
   t.throws(() => readWith('no pem'), /5:11: upstreams\.api\.tls\.ca names a file without certificates/);
 });
 
-t.test('durations become milliseconds; only readTimeout may be 0', async (t) => {
+t.test('durations become milliseconds; a limit may be 0 where 0 turns it off', async (t) => {
   const upstream = (key: string, value: string) =>
     small.replace('http://127.0.0.1:4000', `\n    targets: [http://h]\n    ${key}: ${value}\n`);
   t.equal(read(upstream('readTimeout', '0')).upstreams['api']?.readTimeout, 0);
@@ -76,6 +86,38 @@ t.test('durations become milliseconds; only readTimeout may be 0', async (t) => 
   t.equal(read(upstream('connectTimeout', '250ms')).upstreams['api']?.connectTimeout, 250);
   for (const wrong of ['0s', '5', '1.5s', '-1s', '5 s', '25d']) {
     t.throws(() => read(upstream('connectTimeout', wrong)), /connectTimeout is /, wrong);
+  }
+});
+
+t.test('a route has the limits of its server and its upstream, unless it has its own', async (t) => {
+  const { routes } = read(`server: { maxBodySize: 64KB }
+upstreams:
+  api: { targets: [http://h], readTimeout: 30s }
+routes:
+  - { path: /a, upstream: api }
+  - { path: /b, upstream: api, maxBodySize: 1gb, readTimeout: 1h }
+  - { path: /c, upstream: api, maxBodySize: 1b, readTimeout: 0 }
+`);
+  t.same(
+    routes.map(({ maxBodySize, readTimeout }) => [maxBodySize, readTimeout]),
+    [
+      [65_536, 30_000],
+      [1_073_741_824, 3_600_000],
+      [1, 0],
+    ],
+  );
+});
+
+t.test('a size has a unit and is at least one byte', async (t) => {
+  for (const wrong of ['0', '0b', '10', '1.5mb', '-1kb', '10 mb', '10mib', '10m', 'none', '1234567890b']) {
+    t.throws(
+      () => read(`${small}server:\n  maxBodySize: ${wrong}\n`),
+      {
+        message:
+          /^gateway\.yaml:7:16: server\.maxBodySize is .+\. Write a number from 1 with its unit \(b, kb, mb or gb\), /,
+      },
+      wrong,
+    );
   }
 });
 

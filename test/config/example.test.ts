@@ -18,7 +18,7 @@ t.test('the example passes as it stands, without a variable and without a warnin
 
 t.test('every optional section of the example passes, alone and with all others', async (t) => {
   const sections = findSections(exampleText);
-  t.equal(sections.length, 11);
+  t.equal(sections.length, 13);
   for (const section of [...sections.map((one) => [one]), sections]) {
     const text = activate(exampleText, section);
     t.match(section[0]?.explanation, /^# [A-Z`].*[.:]/, 'has a line of explanation');
@@ -32,7 +32,15 @@ t.test('the example with every section active says what it means', async (t) => 
   const { config, variables, warnings } = read(activate(exampleText, findSections(exampleText)), exampleEnv);
   t.same(variables, ['PARTNER_TOKEN', 'PGPASSWORD', 'PORT']);
   t.same(warnings, []);
-  t.equal(config.server.port, 8080);
+  t.same(config.server, {
+    host: '0.0.0.0',
+    port: 8080,
+    trustedProxies: ['10.0.0.0/8', 'fd00::/8'],
+    maxBodySize: 10 * 1024 ** 2,
+    drainDelay: 5000,
+    shutdownTimeout: 25_000,
+  });
+  t.same(config.cors, { origins: ['https://app.example.com'], headers: ['*'], maxAgeSeconds: 600 });
   t.equal(config.database.url, 'postgres://tollgate:correct-horse@db.example.internal:5432/tollgate');
   t.same({ ...config.plans }, { Basic: { startingCredits: 5000 }, Pro: { startingCredits: 50_000 } });
   t.same(
@@ -42,6 +50,7 @@ t.test('the example with every section active says what it means', async (t) => 
       ['chat', '/v1/chat', 10, 'key'],
       ['/health', '/health', 0, 'none'],
       ['/partner', '/partner', 1, 'key'],
+      ['/v1/files', '/v1/files', 1, 'key'],
     ],
   );
   t.same({ ...config.routes[3]?.headers.request.set }, { authorization: 'Bearer partner-0123' });
@@ -54,5 +63,7 @@ t.test('editors refuse what the gateway refuses: unknown keys, wrong types, miss
   t.notOk(isFine({ ...small, server: { port: '8080' } }));
   t.notOk(isFine({ ...small, routes: [{ path: '/' }] }));
   t.notOk(isFine({ upstreams: small.upstreams }));
+  t.notOk(isFine({ ...small, cors: {} }), 'cors without origins');
+  t.notOk(isFine({ ...small, server: { maxBodySize: '10 mb' } }));
   t.ok(isFine({ ...small, server: { port: `\${PORT}` }, log: null, defaultPlan: 5 }));
 });

@@ -14,6 +14,8 @@ export function sampleRoute(path: string, differences: Partial<Route> = {}): Rou
     rewritePrefix: null,
     cost: 1,
     auth: 'key',
+    maxBodySize: null,
+    readTimeout: 2_000,
     headers: { request: { set: {}, remove: [] }, response: { set: {}, remove: [] } },
     ...differences,
   };
