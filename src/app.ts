@@ -9,6 +9,7 @@ import { OpenCalls } from './gateway/open-calls.ts';
 import { routerUrlOf, routing } from './gateway/routing.ts';
 import { identity } from './identity/identity.ts';
 import { KnownKeys } from './identity/known-keys.ts';
+import { serverOptions, watchIntake } from './intake.ts';
 import { type Meter, type MeterObserver, openMeter } from './meter/meter.ts';
 import { DriftWatch } from './observability/drift.ts';
 import { createLogger } from './observability/logger.ts';
@@ -107,6 +108,7 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
     keepAliveTimeout: keepAliveTimeoutMs,
     // Bodies are streamed, whatever their length.
     bodyLimit: Number.MAX_SAFE_INTEGER,
+    http: serverOptions,
     forceCloseConnections: 'idle',
     // A call on a kept-alive connection while the server closes is served, and the last on it.
     return503OnClosing: false,
@@ -116,6 +118,13 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
     exposeHeadRoutes: false,
     frameworkErrors: (error, request, reply) => void answerError(error, request, reply, { topUpUrl }),
   }) as unknown as FastifyInstance;
+  watchIntake(app.server, {
+    log,
+    onRefused: (code, status) => {
+      metrics.requestEnded('none', status);
+      metrics.refused(code);
+    },
+  });
   registerErrorHandler(app, { topUpUrl });
   await app.register(observe, {
     metrics,

@@ -28,6 +28,16 @@ export const errorTable = {
       'The path can be read in two ways. Send it as the API documents it: same case, no double slashes, no dot segments.',
   },
   TG_REQUEST_MALFORMED: { status: 400, message: 'The request is not well-formed HTTP.' },
+  TG_EXPECTATION_FAILED: { status: 417, message: 'The gateway takes no other expectation than 100-continue.' },
+  TG_URL_TOO_LONG: { status: 414, message: 'The URL is too long. Send long input in the body.' },
+  TG_HEADER_TOO_LARGE: {
+    status: 431,
+    message: 'The header of the request is too large. Send fewer or shorter fields.',
+  },
+  TG_BODY_TOO_LARGE: { status: 413, message: 'The body is larger than this route takes. Nothing was charged.' },
+  TG_REQUEST_TIMEOUT: { status: 408, message: 'The request did not arrive in time. Nothing was charged.' },
+  TG_VERSION_UNSUPPORTED: { status: 505, message: 'The gateway speaks HTTP/1.1 and HTTP/1.0.' },
+  TG_LOOP_DETECTED: { status: 508, message: 'The request has passed through too many gateways: it goes in a circle.' },
   TG_CALLER_LEFT: { status: 499, message: 'The caller left before the answer.' },
   // The upstream's.
   TG_UPSTREAM_UNREACHABLE: { status: 502, message: 'The upstream could not be reached. Nothing was charged.' },

@@ -3,7 +3,7 @@
 // and metrics read the facts as `request.call`.
 
 import type { Route } from '../config/config.ts';
-import type { TollgateError } from '../errors.ts';
+import { TollgateError } from '../errors.ts';
 import type { Caller, Hold, Meter } from '../meter/meter.ts';
 import type { Watcher } from './dispatcher.ts';
 import {
@@ -26,15 +26,16 @@ export interface CallParts {
   readonly meter: CallMeter;
   /** Whether the caller's own body has been taken in whole by now. */
   readonly isRequestWhole: () => boolean;
-  /** Answers the caller with an error instead of the upstream's answer. */
-  readonly refuse: (error: TollgateError) => void;
+  /** Answers the caller with an error, or returns false when an answer has begun. */
+  readonly answerWith: (error: TollgateError) => boolean;
+  /** Closes the connection to the caller. */
+  readonly disconnect: () => void;
 }
 
 export class Call implements CallFacts, Watcher {
   readonly route: Route;
   readonly user: Caller | null;
   readonly hold: Hold | null;
-  readonly refuse: (error: TollgateError) => void;
   /** Of the upstream's answer; null as long as there is none. */
   status: number | null = null;
   upstream: UpstreamProgress = 'idle';
@@ -49,8 +50,15 @@ export class Call implements CallFacts, Watcher {
   /** Credits the caller has left once this call is over, as far as its end is known; null without a hold. */
   remaining: number | null = null;
 
+  /** `performance.now()` since when the caller has not read what was written to it; null while it keeps up. */
+  answerStalledSince: number | null = null;
+  /** `performance.now()` since when the caller has owed more of its body; null while it does not. */
+  uploadStalledSince: number | null = null;
+
   readonly #meter: CallMeter;
   readonly #isRequestWhole: () => boolean;
+  readonly #answerWith: (error: TollgateError) => boolean;
+  readonly #disconnect: () => void;
   #cancel: (() => void) | null = null;
   #onOutcome: (() => void)[] = [];
 
@@ -58,9 +66,10 @@ export class Call implements CallFacts, Watcher {
     this.route = parts.route;
     this.user = parts.user;
     this.hold = parts.hold;
-    this.refuse = parts.refuse;
     this.#meter = parts.meter;
     this.#isRequestWhole = parts.isRequestWhole;
+    this.#answerWith = parts.answerWith;
+    this.#disconnect = parts.disconnect;
   }
 
   get isRequestWhole(): boolean {
@@ -69,9 +78,8 @@ export class Call implements CallFacts, Watcher {
 
   /** Credits that the call takes if it ends as its status promises. */
   get cost(): number {
-    return this.hold !== null && this.status !== null && this.upstream !== 'failed' && isSuccess(this.status)
-      ? this.hold.cost
-      : 0;
+    if (this.hold === null || this.status === null || this.upstream === 'failed') return 0;
+    return this.upstream === 'switched' || isSuccess(this.status) ? this.hold.cost : 0;
   }
 
   /** Calls back once the outcome is known: at once when it is. */
@@ -98,6 +106,14 @@ export class Call implements CallFacts, Watcher {
     this.#advance();
   }
 
+  onSwitched(): void {
+    this.status = 101;
+    this.upstream = 'switched';
+    this.upstreamHeadersAt = performance.now();
+    this.#countRemaining();
+    this.#advance();
+  }
+
   onFailed(error: TollgateError): void {
     this.upstream = 'failed';
     this.upstreamError = describeCause(error);
@@ -116,6 +132,28 @@ export class Call implements CallFacts, Watcher {
   giveUp(): void {
     this.upstreamError ??= 'cut by the end of the gateway';
     this.onOwnAnswer();
+    this.#disconnect();
+  }
+
+  /** Answers with an error in place of the upstream's answer; an answer that has begun is cut. Costs nothing. */
+  refuse(error: TollgateError): void {
+    if (this.caller !== 'waiting' || this.#answerWith(error)) return;
+    this.onOwnAnswer();
+    this.#disconnect();
+  }
+
+  /**
+   * Ends what the caller has kept waiting beyond the route's limit: who does not read has left, and pays for a success;
+   * who does not send has made no call.
+   */
+  endStall(nowMs: number): void {
+    const limitMs = this.route.readTimeout;
+    if (limitMs === 0 || this.caller !== 'waiting') return;
+    if (this.answerStalledSince !== null && nowMs - this.answerStalledSince > limitMs) {
+      this.#disconnect();
+    } else if (this.uploadStalledSince !== null && nowMs - this.uploadStalledSince > limitMs) {
+      if (!this.#answerWith(new TollgateError('TG_REQUEST_TIMEOUT'))) this.#disconnect();
+    }
   }
 
   /** The gateway answers with an error of its own, so whatever the upstream says is not delivered. */

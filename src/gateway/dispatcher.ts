@@ -1,15 +1,12 @@
-// The dispatcher under @fastify/http-proxy: one pool of connections per upstream, and for each call an exchange that
-// sees what the upstream really did. It is the only place that sees it: no hook of the server runs when the caller
-// has left before the answer. Nothing here is retried.
+// The way to the upstreams: one pool of connections for each, and for each call an exchange that sees what the upstream
+// really did. It is the only place that sees it: no hook of the server runs when the caller has left before the answer.
+// Nothing is sent twice: a kept-alive connection that turns out closed before anything was sent is replaced by undici.
 
-import type { IncomingHttpHeaders } from 'node:http';
-import { Readable } from 'node:stream';
-import { buildConnector, type Dispatcher, Pool } from 'undici';
+import type { Duplex, Readable } from 'node:stream';
+import type { Dispatcher, Pool } from 'undici';
 import type { Upstream } from '../config/config.ts';
 import { TollgateError } from '../errors.ts';
-
-/** Under this key the header object of reply-from carries the errand, and no field. */
-export const errandKey = Symbol('tollgate.errand');
+import { openPool } from './connections.ts';
 
 /** One request to an upstream, and who is told how it goes. */
 export interface Errand {
@@ -21,29 +18,40 @@ export interface Errand {
   /** Name, value, name, value…: all of the header, `Host` included. */
   readonly fields: string[];
   readonly body: Readable | null;
+  /** What the connection is asked to become, such as `websocket`; null for a plain request. */
+  readonly protocol: string | null;
+  /** Milliseconds between two reads of the answer; 0 is no limit. */
+  readonly readTimeout: number;
   readonly watcher: Watcher;
-  /** Answers the caller with an error: there is no answer to hand on. Not by reply-from's callback, which logs a stack. */
-  readonly refuse: (error: TollgateError) => void;
+  readonly receiver: Receiver;
 }
 
-/** Is told each step of an exchange at most once, in this order; after `onWhole` or `onFailed` nothing more. */
+/** Is told each step of an exchange at most once, in this order; after `onWhole`, `onSwitched` or `onFailed` nothing more. */
 export interface Watcher {
   /** `cancel` gives the exchange up: the connection is closed and nothing is told any more. Harmless when it is over. */
   onStart(cancel: () => void): void;
-  /** The header of the final answer is here. A watcher that cancels now is not handed the answer. */
+  /** The header of the final answer is here. A watcher that cancels now has the answer kept from the receiver. */
   onStatus(status: number): void;
   onWhole(): void;
+  /** The upstream has taken the upgrade. */
+  onSwitched(): void;
   onFailed(error: TollgateError): void;
 }
 
-/** What reply-from hands on. */
-export interface UpstreamAnswer {
-  readonly statusCode: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Readable;
+/** Gets the answer. Fields are name, value, name, value…, as the upstream sent them, each byte one character. */
+export interface Receiver {
+  /** An interim answer (1xx) on the way to the final one. */
+  onInterim(status: number, fields: readonly string[]): void;
+  /** `resume` is to be called when there is room again after `onData` has returned false. */
+  onHead(status: number, reason: string, fields: readonly string[], resume: () => void): void;
+  /** Whether there is room for more. */
+  onData(chunk: Buffer): boolean;
+  onEnd(trailers: readonly string[]): void;
+  /** From here on the connection to the upstream belongs to the receiver. */
+  onSwitched(fields: readonly string[], socket: Duplex): void;
+  /** There is no answer, or no more of it. */
+  onFailed(error: TollgateError): void;
 }
-
-type AnswerCallback = (error: null, answer: UpstreamAnswer) => void;
 
 /** Undici's codes for "too slow"; every other failure is "could not be reached". */
 const timeoutCodes: ReadonlySet<unknown> = new Set([
@@ -56,7 +64,6 @@ const timeoutCodes: ReadonlySet<unknown> = new Set([
 /** Undici's codes for a request that cannot be written as HTTP. */
 const malformedCodes: ReadonlySet<unknown> = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED']);
 
-/** Sends requests to upstreams. Its `request` is the part of undici's interface that reply-from uses. */
 export class UpstreamDispatcher {
   readonly #pools = new Map<string, Pool>();
 
@@ -64,14 +71,13 @@ export class UpstreamDispatcher {
     for (const upstream of Object.values(upstreams)) this.#pools.set(upstream.name, openPool(upstream));
   }
 
-  /** Runs the errand that the headers carry. The callback gets the answer as soon as it begins, if one does. */
-  request(options: { headers: { [errandKey]?: Errand } }, callback: AnswerCallback): void {
-    const errand = options.headers[errandKey];
-    const pool = errand && this.#pools.get(errand.upstream);
-    if (errand === undefined || pool === undefined) throw new Error('a request without an errand for a known upstream');
-    const { path, fields, body } = errand;
+  /** Runs an errand. What comes of it, failures included, is told to its watcher and its receiver. */
+  send(errand: Errand): void {
+    const pool = this.#pools.get(errand.upstream);
+    if (pool === undefined) throw new Error(`an errand for an unknown upstream, ${errand.upstream}`);
+    const { path, fields: headers, body, protocol: upgrade, readTimeout: bodyTimeout } = errand;
     const method = errand.method as Dispatcher.HttpMethod;
-    pool.dispatch({ path, method, headers: fields, body }, new Exchange(errand, callback));
+    pool.dispatch({ path, method, headers, body, upgrade, bodyTimeout }, new Exchange(errand));
   }
 
   /** Closes every connection; exchanges still open fail. Safe to call twice. */
@@ -80,42 +86,14 @@ export class UpstreamDispatcher {
   }
 }
 
-/**
- * Without a limit of connections: each caller's connection has one call in flight, so they are bounded by the
- * callers', while a limit here would make a queue without one.
- */
-function openPool(upstream: Upstream): Pool {
-  return new Pool(new URL(upstream.url).origin, {
-    connections: null,
-    pipelining: 1,
-    headersTimeout: upstream.responseHeaderTimeout,
-    bodyTimeout: upstream.readTimeout,
-    connect: openConnector(upstream),
-  });
-}
-
-/** Connects to the upstream. Its own name is asked for and verified, also where `Host` is the client's. */
-function openConnector(upstream: Upstream): buildConnector.connector {
-  const connect = buildConnector({
-    timeout: upstream.connectTimeout,
-    rejectUnauthorized: !upstream.tls.insecureSkipVerify,
-    ...(upstream.tls.ca === null ? {} : { ca: upstream.tls.ca }),
-  });
-  // Left out, the name is that of the upstream; undici would take it from the `Host` of the call.
-  return ({ servername: _ofHost, ...options }, callback) => connect(options, callback);
-}
-
 /** One request and its answer, from the connection's side. */
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #errand: Errand;
-  readonly #callback: AnswerCallback;
   #controller: Dispatcher.DispatchController | null = null;
-  #body: AnswerBody | null = null;
   #isOver = false;
 
-  constructor(errand: Errand, callback: AnswerCallback) {
+  constructor(errand: Errand) {
     this.#errand = errand;
-    this.#callback = callback;
     errand.watcher.onStart(() => this.#cancel());
   }
 
@@ -124,34 +102,57 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.#isOver) abort(controller);
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
-    if (this.#isOver || status < 200) return;
-    if (status > 599) {
-      this.#fail(new TollgateError('TG_UPSTREAM_UNREACHABLE', {}, new Error(`status ${status} of the upstream`)));
-      abort(controller);
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    _headers: unknown,
+    reason: string | undefined,
+  ): void {
+    if (this.#isOver) return;
+    const { watcher, receiver } = this.#errand;
+    const fields = fieldsOf(controller.rawHeaders);
+    if (status < 200) {
+      receiver.onInterim(status, fields);
       return;
     }
-    this.#errand.watcher.onStatus(status);
+    if (status > 599) {
+      this.#fail(new TollgateError('TG_UPSTREAM_UNREACHABLE', {}, new Error(`status ${status} of the upstream`)));
+      return;
+    }
+    watcher.onStatus(status);
     if (this.#isOver) return;
-    this.#body = new AnswerBody(controller, () => this.#cancel());
     try {
-      this.#callback(null, { statusCode: status, headers, body: this.#body });
+      receiver.onHead(status, reason ?? '', fields, () => controller.resume());
     } catch (cause) {
-      // An answer that cannot be passed on. Whoever waits for it has to hear so: undici would keep the error to itself.
+      // Whoever waits for the answer has to hear that there is none: undici would keep the error to itself.
       this.#fail(new TollgateError('TG_INTERNAL', {}, cause));
-      abort(controller);
     }
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#body?.push(chunk) === false) controller.pause();
+    if (!this.#isOver && !this.#errand.receiver.onData(chunk)) controller.pause();
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#errand.watcher.onWhole();
-    this.#body?.push(null);
+    this.#errand.receiver.onEnd(fieldsOf(controller.rawTrailers));
+  }
+
+  onRequestUpgrade(
+    controller: Dispatcher.DispatchController,
+    _status: number,
+    _headers: unknown,
+    socket: Duplex,
+  ): void {
+    if (this.#isOver) {
+      socket.destroy();
+      return;
+    }
+    this.#isOver = true;
+    this.#errand.watcher.onSwitched();
+    this.#errand.receiver.onSwitched(fieldsOf(controller.rawHeaders), socket);
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -161,7 +162,6 @@ class Exchange implements Dispatcher.DispatchHandler {
   #cancel(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#body?.destroy();
     this.#errand.body?.destroy();
     // Without a controller the request still waits for its connection; it is aborted when it gets one.
     if (this.#controller !== null) abort(this.#controller);
@@ -170,31 +170,15 @@ class Exchange implements Dispatcher.DispatchHandler {
   #fail(error: TollgateError): void {
     this.#isOver = true;
     this.#errand.body?.destroy();
+    if (this.#controller !== null) abort(this.#controller);
     this.#errand.watcher.onFailed(error);
-    if (this.#body === null || error.code === 'TG_INTERNAL') this.#errand.refuse(error);
-    this.#body?.destroy(error);
+    this.#errand.receiver.onFailed(error);
   }
 }
 
-/** The body of an answer. Whoever destroys it before its end gives up the exchange. */
-class AnswerBody extends Readable {
-  readonly #controller: Dispatcher.DispatchController;
-  readonly #onDestroy: () => void;
-
-  constructor(controller: Dispatcher.DispatchController, onDestroy: () => void) {
-    super();
-    this.#controller = controller;
-    this.#onDestroy = onDestroy;
-  }
-
-  override _read(): void {
-    this.#controller.resume();
-  }
-
-  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#onDestroy();
-    done(error);
-  }
+/** Undici hands on what it has read: for HTTP/1.1 a list of buffers. Each byte becomes one character, as in Node's own fields. */
+function fieldsOf(raw: Dispatcher.DispatchController['rawHeaders']): string[] {
+  return Array.isArray(raw) ? raw.map((part) => (typeof part === 'string' ? part : part.toString('latin1'))) : [];
 }
 
 function abort(controller: Dispatcher.DispatchController): void {

@@ -22,6 +22,8 @@ interface CompiledRules {
   readonly dropped: ReadonlySet<string>;
   /** Name, value, name, value… */
   readonly set: readonly string[];
+  /** Names, lower case, of what is set. */
+  readonly names: ReadonlySet<string>;
 }
 
 /** What is read from a client's request: `node:http`'s IncomingMessage is one. */
@@ -38,9 +40,6 @@ export interface CallerFacts {
   readonly userId: string | null;
   readonly credentialField: string | null;
 }
-
-/** Fields of an answer, names in lower case. */
-export type AnswerFields = Record<string, string | string[] | undefined>;
 
 /** What the gateway adds to an answer. `credits` is null on a route that is not metered. */
 export interface AnswerFacts {
@@ -64,8 +63,7 @@ const droppedFromRequest: ReadonlySet<string> = new Set([
   'x-rewrite-url',
 ]);
 
-/** `__proto__` is a lawful name of a field, but no key to set on an object. */
-const droppedFromAnswer: ReadonlySet<string> = new Set([...hopByHopFields, '__proto__']);
+const hopByHop: ReadonlySet<string> = new Set(hopByHopFields);
 const ownPrefixes = ['x-tollgate-', 'x-credits-', 'x-forwarded-'];
 const noNames: ReadonlySet<string> = new Set();
 
@@ -81,10 +79,11 @@ export function compileFieldRules(route: Route, upstream: Upstream): FieldRules 
 }
 
 function compileRules(rules: HeaderRules): CompiledRules {
-  const names = Object.keys(rules.set);
+  const names = Object.keys(rules.set).map((name) => name.toLowerCase());
   return {
-    dropped: new Set([...rules.remove, ...names].map((name) => name.toLowerCase())),
+    dropped: new Set([...rules.remove.map((name) => name.toLowerCase()), ...names]),
     set: Object.entries(rules.set).flat(),
+    names: new Set(names),
   };
 }
 
@@ -169,61 +168,92 @@ function namesInConnection(connection: string | string[] | undefined): ReadonlyS
 }
 
 /**
- * The fields for the caller, from the upstream's. `credentialNames` are the fields that a shared cache has to tell
- * callers apart by; null on a public route.
+ * The fields for the caller, from the upstream's, with names and bytes as sent. `credentialNames` are the fields that a
+ * shared cache has to tell callers apart by; null on a public route.
  */
 export function answerFields(
-  upstreamFields: AnswerFields,
+  upstreamFields: readonly string[],
   rules: FieldRules,
   credentialNames: readonly string[] | null,
   facts: AnswerFacts,
-): AnswerFields {
-  const named = namesInConnection(upstreamFields['connection']);
+): string[] {
+  const named = namesInConnection(fieldValue(upstreamFields, 'connection'));
   const { dropped, set } = rules.response;
-  const fields: AnswerFields = {};
-  for (const key in upstreamFields) {
-    if (droppedFromAnswer.has(key) || named.has(key) || dropped.has(key)) continue;
-    if (key.startsWith('x-credits-') || key.startsWith('x-tollgate-')) continue;
-    fields[key] = upstreamFields[key];
+  const fields: string[] = [];
+  let vary = -1;
+  let saysHowToCache = rules.response.names.has('cache-control');
+  for (let i = 0; i + 1 < upstreamFields.length; i += 2) {
+    const name = upstreamFields[i] ?? '';
+    const value = upstreamFields[i + 1] ?? '';
+    const key = name.toLowerCase();
+    if (staysBehind(key) || named.has(key) || dropped.has(key)) continue;
+    if (key === 'vary') vary = fields.length + 1;
+    else if (key === 'cache-control') saysHowToCache = true;
+    if (key === 'content-disposition') {
+      // After a Content-Length, Node.js would take the bytes of this one field for UTF-8 and refuse or rewrite them.
+      fields.unshift(name, value);
+      if (vary !== -1) vary += 2;
+    } else {
+      fields.push(name, isLocation(key) ? locationOf(rules.route, rules.upstream, value, facts.clientHost) : value);
+    }
   }
-  mapLocation(fields, 'location', rules, facts);
-  mapLocation(fields, 'content-location', rules, facts);
-  for (let i = 0; i + 1 < set.length; i += 2) fields[(set[i] ?? '').toLowerCase()] = set[i + 1];
-  fields['x-request-id'] = facts.requestId;
+  for (const part of set) fields.push(part);
+  fields.push('X-Request-Id', facts.requestId);
   if (facts.credits !== null) {
-    fields['x-credits-cost'] = String(facts.credits.cost);
-    fields['x-credits-remaining'] = String(facts.credits.remaining);
+    fields.push('X-Credits-Cost', String(facts.credits.cost));
+    fields.push('X-Credits-Remaining', String(facts.credits.remaining));
   }
-  if (credentialNames !== null) {
-    fields['vary'] = varyWith(fields['vary'], credentialNames);
-    fields['cache-control'] ??= 'private';
+  if (credentialNames === null) return fields;
+  if (vary === -1) vary = fields.push('Vary', '') - 1;
+  fields[vary] = varyWith(upstreamFields, fields[vary] ?? '', credentialNames);
+  if (!saysHowToCache) fields.push('Cache-Control', 'private');
+  return fields;
+}
+
+/** What of an interim answer, or of trailers, is for the caller: all that does not belong to one connection or the gateway. */
+export function passingFields(upstreamFields: readonly string[]): string[] {
+  const fields: string[] = [];
+  for (let i = 0; i + 1 < upstreamFields.length; i += 2) {
+    const key = (upstreamFields[i] ?? '').toLowerCase();
+    if (!staysBehind(key) && key !== 'content-length')
+      fields.push(upstreamFields[i] ?? '', upstreamFields[i + 1] ?? '');
   }
-  return withDispositionFirst(fields);
+  return fields;
 }
 
-/** After a Content-Length, Node.js would take the bytes of this one field for UTF-8 and write something else. */
-function withDispositionFirst(fields: AnswerFields): AnswerFields {
-  const disposition = fields['content-disposition'];
-  return disposition === undefined ? fields : { 'content-disposition': disposition, ...fields };
+/** Whether trailers may be sent to a client (RFC 9110 §6.5.1): others merge or drop them as they please. */
+export function acceptsTrailers({ headers }: Pick<ClientRequest, 'headers'>): boolean {
+  return /(?:^|,)\s*trailers\s*(?:;|,|$)/i.test(String(headers['te'] ?? ''));
 }
 
-function mapLocation(fields: AnswerFields, key: string, rules: FieldRules, facts: AnswerFacts): void {
-  const location = fields[key];
-  if (typeof location !== 'string') return;
-  fields[key] = locationOf(rules.route, rules.upstream, location, facts.clientHost);
+/** Fields of one connection, and what only the gateway may say, however it is spelt. */
+function staysBehind(key: string): boolean {
+  if (hopByHop.has(key)) return true;
+  if (!key.startsWith('x')) return false;
+  const name = key.includes('_') ? key.replaceAll('_', '-') : key;
+  return name === 'x-request-id' || name.startsWith('x-credits-') || name.startsWith('x-tollgate-');
 }
 
-/** What the upstream varies by, and the credential fields. */
-function varyWith(vary: string | string[] | undefined, names: readonly string[]): string {
-  if (vary === undefined) return names.join(', ');
-  const all = String(vary);
-  const present = new Set(
-    all
-      .toLowerCase()
-      .split(',')
-      .map((name) => name.trim()),
-  );
-  if (present.has('*')) return all;
-  const missing = names.filter((name) => !present.has(name.toLowerCase()));
-  return missing.length === 0 ? all : `${all}, ${missing.join(', ')}`;
+function isLocation(key: string): boolean {
+  return key === 'location' || key === 'content-location';
+}
+
+/** All lines of a field as one value; undefined without one. */
+export function fieldValue(fields: readonly string[], key: string): string | undefined {
+  let all: string | undefined;
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const name = fields[i] ?? '';
+    if (name.length !== key.length || name.toLowerCase() !== key) continue;
+    all = all === undefined ? fields[i + 1] : `${all},${fields[i + 1]}`;
+  }
+  return all;
+}
+
+/** The last line of `Vary`, and the credential fields that no line names. */
+function varyWith(upstreamFields: readonly string[], line: string, names: readonly string[]): string {
+  const all = `${fieldValue(upstreamFields, 'vary') ?? ''},${line}`.toLowerCase().split(',');
+  const present = new Set(all.map((name) => name.trim()));
+  if (present.has('*')) return line;
+  const missing = names.filter((name) => !present.has(name));
+  return [...(line === '' ? [] : [line]), ...missing].join(', ');
 }

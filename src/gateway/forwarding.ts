@@ -1,17 +1,19 @@
-// How calls are forwarded: one catch-all registration of @fastify/http-proxy over a dispatcher of ours. http-proxy and
-// reply-from keep what they are good at, streaming an answer through Fastify; path, query, fields and body do not go
-// through them, because they parse and encode anew what has to travel byte for byte.
+// How calls are forwarded: one handler for every path and method, between the errand that goes to the upstream and the
+// answer that comes back. Path, query, fields and body pass through nothing that parses and writes them anew.
 
-import { type IncomingHttpHeaders, METHODS } from 'node:http';
-import httpProxy, { type FastifyHttpProxyOptions } from '@fastify/http-proxy';
-import type { FastifyInstance, FastifyRequest, RawServerBase, RequestGenericInterface } from 'fastify';
+import { METHODS } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Route, Upstream } from '../config/config.ts';
 import { TollgateError } from '../errors.ts';
+import { Answer } from './answer.ts';
 import type { Call } from './call.ts';
-import { type Errand, errandKey, UpstreamDispatcher } from './dispatcher.ts';
-import { answerFields, compileFieldRules, type FieldRules, hostOf, requestFields } from './fields.ts';
+import { UpstreamDispatcher } from './dispatcher.ts';
+import { answerFields, compileFieldRules, type FieldRules, fieldValue, hostOf, requestFields } from './fields.ts';
 import type { OpenCalls } from './open-calls.ts';
 import { targetOf } from './target.ts';
+import { Tunnels } from './tunnels.ts';
+import { type Upgrade, upgradeOf } from './upgrade.ts';
 import { openUpload } from './upload.ts';
 
 export interface ForwardingOptions {
@@ -23,17 +25,17 @@ export interface ForwardingOptions {
   readonly openCalls: OpenCalls;
 }
 
-type ReplyOptions = NonNullable<FastifyHttpProxyOptions['replyOptions']>;
-
-/** Never called: the errand knows where to. http-proxy only wants to see a URL. */
-const placeholderOrigin = 'http://upstream.invalid';
-
 /** Every method but CONNECT, which never gets to a handler. */
 const methods = METHODS.filter((method) => method !== 'CONNECT');
 
 /** Handles every path that no other route of the server has, for requests with a `call`. */
 export async function forwarding(scope: FastifyInstance, options: ForwardingOptions): Promise<void> {
   const dispatcher = new UpstreamDispatcher(options.upstreams);
+  const tunnels = new Tunnels();
+  scope.addHook('preClose', (done) => {
+    tunnels.close();
+    done();
+  });
   // Fastify waits for its connections before this hook; calls whose caller has left wait for their upstream still.
   scope.addHook('onClose', async () => {
     await options.openCalls.whenNone();
@@ -43,7 +45,12 @@ export async function forwarding(scope: FastifyInstance, options: ForwardingOpti
   for (const method of methods) {
     if (!scope.supportedMethods.includes(method)) scope.addHttpMethod(method);
   }
-  await scope.register(httpProxy, proxyOptions(options, dispatcher));
+  const allRules = compileRules(options);
+  scope.route({
+    method: methods,
+    url: '/*',
+    handler: (request, reply) => forward(request, reply, { allRules, dispatcher, tunnels, ...options }),
+  });
 }
 
 /** Bodies are not parsed, whatever their type, not even where Fastify would refuse the type as malformed. */
@@ -58,36 +65,6 @@ function leaveBodiesAlone(scope: FastifyInstance): void {
   });
 }
 
-function proxyOptions(options: ForwardingOptions, dispatcher: UpstreamDispatcher): FastifyHttpProxyOptions {
-  const rules = compileRules(options);
-  return {
-    upstream: placeholderOrigin,
-    httpMethods: methods,
-    proxyPayloads: false,
-    disableRequestLogging: true,
-    internalRewriteLocationHeader: false,
-    // It has all of the interface that is used; the type wants every overload of undici's own.
-    undici: dispatcher as unknown as Exclude<FastifyHttpProxyOptions['undici'], undefined>,
-    preRewrite: () => '/',
-    preHandler: (request, _reply, done) => {
-      done(request.call === null ? new TollgateError('TG_ROUTE_NOT_FOUND') : undefined);
-    },
-    replyOptions: {
-      queryString: () => '',
-      retryDelay: () => null,
-      rewriteRequestHeaders: (request) => {
-        const carrier: IncomingHttpHeaders & { [errandKey]: Errand } = {
-          [errandKey]: openErrand(asHttp1(request), rules),
-        };
-        return carrier;
-      },
-      rewriteHeaders: (headers, request) =>
-        request === undefined ? headers : fieldsForCaller(headers, asHttp1(request), rules, options.credentialFields),
-      onResponse: sendAnswer,
-    },
-  };
-}
-
 function compileRules({ routes, upstreams }: ForwardingOptions): ReadonlyMap<Route, FieldRules> {
   const rules = new Map<Route, FieldRules>();
   for (const route of routes) {
@@ -98,57 +75,53 @@ function compileRules({ routes, upstreams }: ForwardingOptions): ReadonlyMap<Rou
   return rules;
 }
 
-function openErrand(request: FastifyRequest, allRules: ReadonlyMap<Route, FieldRules>): Errand {
-  const { call, rules } = callOf(request, allRules);
+interface Means extends ForwardingOptions {
+  readonly allRules: ReadonlyMap<Route, FieldRules>;
+  readonly dispatcher: UpstreamDispatcher;
+  readonly tunnels: Tunnels;
+}
+
+function forward(request: FastifyRequest, reply: FastifyReply, means: Means): void {
+  const { call, raw } = request;
+  if (call === null) throw new TollgateError('TG_ROUTE_NOT_FOUND');
+  const rules = means.allRules.get(call.route);
+  if (rules === undefined) throw new Error(`a call on an unknown route, ${call.route.name}`);
+  const upgrade = upgradeOf(raw);
   const caller = {
     requestId: request.id,
     userId: call.user?.userId ?? null,
     credentialField: call.user === null ? null : request.credentialField,
   };
-  return {
+  means.dispatcher.send({
     upstream: rules.upstream.name,
     method: request.method,
-    path: targetOf(call.route, rules.upstream, request.originalUrl),
-    fields: requestFields(request.raw, rules, caller),
-    body: openUpload(request.raw),
+    path: targetOf(call.route, rules.upstream, request.target),
+    fields: requestFields(raw, rules, caller),
+    body: openUpload(raw, reply.raw, call),
+    protocol: upgrade === null ? null : upgrade.protocol,
+    readTimeout: call.route.readTimeout,
     watcher: call,
-    refuse: call.refuse,
-  };
+    receiver: openAnswer(request, reply, { call, rules, upgrade }, means),
+  });
 }
 
-function fieldsForCaller(
-  headers: IncomingHttpHeaders,
+function openAnswer(
   request: FastifyRequest,
-  allRules: ReadonlyMap<Route, FieldRules>,
-  credentialFields: readonly string[],
-): IncomingHttpHeaders {
-  const { call, rules } = callOf(request, allRules);
-  return answerFields(headers, rules, call.route.auth === 'none' ? null : credentialFields, {
-    requestId: request.id,
-    clientHost: hostOf(request.raw),
-    credits: call.remaining === null ? null : { cost: call.cost, remaining: call.remaining },
-  });
+  reply: FastifyReply,
+  { call, rules, upgrade }: { call: Call; rules: FieldRules; upgrade: Upgrade | null },
+  { credentialFields, tunnels }: Means,
+): Answer {
+  const fieldsFor = (fields: readonly string[]) =>
+    answerFields(fields, rules, request.isPublic ? null : credentialFields, {
+      requestId: request.id,
+      clientHost: hostOf(request.raw),
+      credits: call.remaining === null ? null : { cost: call.cost, remaining: call.remaining },
+    });
+  const onSwitched = (fields: readonly string[], upstream: Duplex) => {
+    if (upgrade === null) throw new Error('an upstream switched protocols unasked');
+    const idleMs = call.route.readTimeout;
+    const protocol = fieldValue(fields, 'upgrade') ?? upgrade.protocol;
+    tunnels.open({ upgrade, reply, fields: fieldsFor(fields), protocol, upstream, idleMs });
+  };
+  return new Answer({ request, reply, call, fieldsFor, onSwitched });
 }
-
-function callOf(request: FastifyRequest, allRules: ReadonlyMap<Route, FieldRules>): { call: Call; rules: FieldRules } {
-  const { call } = request;
-  const rules = call && allRules.get(call.route);
-  if (!call || !rules) throw new Error('a request without a call came to be forwarded');
-  return { call, rules };
-}
-
-/** reply-from's types allow for HTTP/2; the server is HTTP/1.1. */
-function asHttp1(request: FastifyRequest<RequestGenericInterface, RawServerBase>): FastifyRequest {
-  return request as FastifyRequest;
-}
-
-/** Fastify sends the header with the first byte of the body. Of a body without a length, as of events, it goes ahead. */
-const sendAnswer: NonNullable<ReplyOptions['onResponse']> = (_request, reply, { stream }) => {
-  reply.send(stream);
-  if (reply.hasHeader('content-length')) return;
-  setImmediate(() => {
-    const { raw } = reply;
-    if ('flushHeaders' in raw && !raw.headersSent && !raw.destroyed && raw.hasHeader('x-request-id'))
-      raw.flushHeaders();
-  });
-};

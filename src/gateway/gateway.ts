@@ -9,7 +9,8 @@ import type { Hold } from '../meter/meter.ts';
 import { costOf } from '../pricing.ts';
 import { Call, type CallMeter } from './call.ts';
 import { type ForwardingOptions, forwarding } from './forwarding.ts';
-import { hasBody } from './upload.ts';
+import { acceptUpgrades } from './upgrade.ts';
+import { checkAnnouncedLength, hasBody } from './upload.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -29,9 +30,10 @@ async function registerGateway(app: FastifyInstance, options: GatewayOptions): P
   app.decorateRequest('call', null);
   app.addHook('onRequest', (request, reply, done) => holdCredits(options, request, reply, done));
   app.addHook('onError', (request, reply, _error, done) => {
-    if (request.call !== null) withdrawAnswer(request.call, reply);
+    if (request.call !== null) answerInstead(request.call, reply);
     done();
   });
+  acceptUpgrades(app.server, (request, response) => app.routing(request, response));
   await app.register(forwarding, options);
 }
 
@@ -47,9 +49,10 @@ function holdCredits(
     done();
     return undefined;
   }
+  checkAnnouncedLength(request.raw, route.maxBodySize);
   const cost = costOf(route);
-  const user = route.auth === 'none' ? null : request.user;
-  if (route.auth !== 'none' && user === null) throw new Error('a call on a private route was not identified');
+  const user = request.isPublic ? null : request.user;
+  if (!request.isPublic && user === null) throw new Error('a call on a private route was not identified');
   if (user === null || cost === 0) {
     openCall(request, reply, route, options, null);
     done();
@@ -81,10 +84,15 @@ function openCall(
   hold: Hold | null,
 ): void {
   const { raw } = request;
-  const user = route.auth === 'none' ? null : request.user;
+  const user = request.isPublic ? null : request.user;
   const isRequestWhole = () => raw.readableEnded || !hasBody(raw);
-  const refuse = (error: TollgateError) => void reply.send(error);
-  const call = new Call({ route, user, hold, meter, isRequestWhole, refuse });
+  const answerWith = (error: TollgateError) => {
+    if (reply.sent || reply.raw.headersSent) return false;
+    reply.send(error);
+    return true;
+  };
+  const disconnect = () => void reply.raw.destroy();
+  const call = new Call({ route, user, hold, meter, isRequestWhole, answerWith, disconnect });
   request.call = call;
   openCalls.add(call);
   reply.raw.once('close', () => call.onCallerClosed(reply.raw.writableFinished));
@@ -93,13 +101,7 @@ function openCall(
 }
 
 /** The gateway answers with an error: what the upstream said until now is void. */
-function withdrawAnswer(call: Call, reply: FastifyReply): void {
+function answerInstead(call: Call, reply: FastifyReply): void {
   call.onOwnAnswer();
-  if (call.status !== null) {
-    for (const name of Object.keys(reply.getHeaders())) {
-      reply.removeHeader(name);
-      reply.raw.removeHeader(name);
-    }
-  }
   if (call.remaining !== null) reply.headers({ 'x-credits-cost': '0', 'x-credits-remaining': String(call.remaining) });
 }

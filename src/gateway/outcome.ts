@@ -1,8 +1,8 @@
 // The charging rule, as a pure function: a call costs its credits if and only if the upstream answers 2xx and the
 // answer is delivered whole, or the caller itself leaves first.
 
-/** How far the exchange with the upstream has come. `failed` is every end but that of a whole answer. */
-export type UpstreamProgress = 'idle' | 'pending' | 'whole' | 'failed';
+/** How far the exchange with the upstream has come. `switched`: it took the upgrade. `failed` is every other end but a whole answer. */
+export type UpstreamProgress = 'idle' | 'pending' | 'whole' | 'switched' | 'failed';
 
 /** Where the caller is. `served`: the answer (any answer) has been handed over whole; `left`: gone before that. */
 export type CallerProgress = 'waiting' | 'served' | 'left';
@@ -29,6 +29,7 @@ export function isSuccess(status: number): boolean {
  */
 export function outcomeOf(facts: CallFacts): Outcome | null {
   const { status, upstream, caller } = facts;
+  if (upstream === 'switched') return 'settle';
   const isCharged = status !== null && isSuccess(status);
   switch (caller) {
     case 'served':

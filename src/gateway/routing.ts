@@ -1,16 +1,22 @@
 // The first step of a call: its path and method lead to a route, or to a refusal. The route found is `request.matched`;
-// it is null for the gateway's own paths, which Fastify routes itself.
+// it is null for the gateway's own paths, which Fastify routes itself. A preflight takes the route of the request that it
+// asks for, and needs no caller.
 
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Route } from '../config/config.ts';
-import { TollgateError } from '../errors.ts';
+import { type ErrorCode, TollgateError } from '../errors.ts';
 import { compileMatcher, isReserved } from './matching.ts';
+import { faultOf, isHost, readTarget, targetBytesMax } from './well-formed.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** The route of the call; null for paths of the gateway itself. */
     matched: Route | null;
+    /** Path and query as they were sent, without the scheme and host of an absolute target. */
+    target: string;
+    /** Whether the call needs no credential and costs nothing: its route says so, or it is a preflight. */
+    isPublic: boolean;
   }
 }
 
@@ -29,20 +35,47 @@ export const routing = fp(registerRouting, { name: 'routing' });
  * calls are `/` to it: it would refuse, before any hook, a path that is not UTF-8 once decoded, such as `/caf%E9`.
  */
 export function routerUrlOf({ url = '/' }: { readonly url?: string | undefined }): string {
-  const query = url.indexOf('?');
-  return isReserved(query === -1 ? url : url.slice(0, query)) ? url : '/';
+  const { path } = readTarget(url);
+  const query = path.indexOf('?');
+  return isReserved(query === -1 ? path : path.slice(0, query)) ? path : '/';
 }
 
 async function registerRouting(app: FastifyInstance, { routes }: RoutingOptions): Promise<void> {
   const match = compileMatcher(routes);
   app.decorateRequest('matched', null);
+  app.decorateRequest('target', '/');
+  app.decorateRequest('isPublic', false);
   app.addHook('onRequest', (request, _reply, done) => {
-    const found = match(request.method, request.originalUrl);
+    const { path, host } = readTarget(request.originalUrl);
+    request.target = path;
+    const fault = faultOf(request.raw) ?? faultOfTarget(path, host);
+    if (fault !== null) {
+      done(new TollgateError(fault));
+      return;
+    }
+    // The host of an absolute target goes before the field (RFC 9112 §3.2.2).
+    if (host !== null) request.raw.headers.host = host;
+    const asked = preflightMethodOf(request);
+    const found = match(asked ?? request.method, path);
     if (found.kind === 'refused') {
       done(new TollgateError(found.code, found.allow === null ? {} : { allow: found.allow }));
       return;
     }
-    if (found.kind === 'route') request.matched = found.route;
+    if (found.kind === 'route') {
+      request.matched = found.route;
+      request.isPublic = asked !== null || found.route.auth === 'none';
+    }
     done();
   });
+}
+
+function faultOfTarget(path: string, host: string | null): ErrorCode | null {
+  if (path.length > targetBytesMax) return 'TG_URL_TOO_LONG';
+  return host === null || (host !== '' && isHost(host)) ? null : 'TG_REQUEST_MALFORMED';
+}
+
+/** The method that a CORS preflight asks for (Fetch, "CORS protocol"); null where a request is none. */
+function preflightMethodOf({ method, headers }: FastifyRequest): string | null {
+  const asked = headers['access-control-request-method'];
+  return method === 'OPTIONS' && headers.origin !== undefined && asked !== undefined ? asked : null;
 }

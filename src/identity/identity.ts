@@ -40,7 +40,7 @@ async function registerIdentity(app: FastifyInstance, { knownKeys, keyFields }: 
       return undefined;
     }
     if (hasKeyInQuery(request.originalUrl)) throw new TollgateError('TG_AUTH_IN_QUERY');
-    if (request.matched.auth === 'none') {
+    if (request.isPublic) {
       done();
       return undefined;
     }

@@ -21,7 +21,9 @@ function openCall(parts: { hold?: Hold | null; isRequestWhole?: boolean } = {}):
   };
   const isRequestWhole = () => parts.isRequestWhole ?? true;
   const given = parts.hold === undefined ? hold : parts.hold;
-  const call = new Call({ route: sampleRoute('/'), user, hold: given, meter, isRequestWhole, refuse: () => {} });
+  const answerWith = () => true;
+  const disconnect = () => deeds.push('disconnect');
+  const call = new Call({ route: sampleRoute('/'), user, hold: given, meter, isRequestWhole, answerWith, disconnect });
   return { call, deeds };
 }
 

@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import t from 'tap';
 import { until } from '../helpers/until.ts';
 import { call, listen, openGate, promised, Wire } from './gate.ts';
+import { sampleRoute } from './sample-routes.ts';
 
 const head = ['Host: h', 'X-Api-Key: tg_u'];
 const get = ['GET / HTTP/1.1', ...head, '', ''];
@@ -41,7 +42,7 @@ t.test('an upstream that dies mid-body costs nothing, and the caller sees the an
       },
     });
     const wire = new Wire(t, gate.port).send(...get);
-    t.match(await wire.waitFor('some of it'), 'x-credits-cost: 1');
+    t.match(await wire.waitFor('some of it'), 'X-Credits-Cost: 1');
     (await answered.promise).destroy();
     const received = await wire.waitForClose();
     t.notMatch(received, /\r\n0\r\n\r\n$/, `${name}: not ended as if it were whole`);
@@ -51,7 +52,7 @@ t.test('an upstream that dies mid-body costs nothing, and the caller sees the an
 
 t.test('an upstream that stalls mid-body is given up after the read time-out and costs nothing', async (t) => {
   const gate = await openGate(t, {
-    upstreamOptions: { readTimeout: 100 },
+    routes: [sampleRoute('/', { readTimeout: 100 })],
     upstream: (_request, response) => response.writeHead(200).write('some of it'),
   });
   const wire = new Wire(t, gate.port).send(...get);

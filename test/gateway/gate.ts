@@ -12,6 +12,7 @@ import type { CallMeter } from '../../src/gateway/call.ts';
 import { gateway } from '../../src/gateway/gateway.ts';
 import { OpenCalls } from '../../src/gateway/open-calls.ts';
 import { routerUrlOf, routing } from '../../src/gateway/routing.ts';
+import { serverOptions, watchIntake } from '../../src/intake.ts';
 import type { Meter } from '../../src/meter/meter.ts';
 import type { Charge } from '../../src/store/sync/exchange.ts';
 import { migratedDatabase } from '../helpers/databases.ts';
@@ -60,11 +61,13 @@ export async function openGate(t: Test, options: GateOptions): Promise<Gate> {
   const topUpUrl = 'https://pay.example/';
   const app = Fastify({
     forceCloseConnections: true,
+    http: serverOptions,
     rewriteUrl: routerUrlOf,
     frameworkErrors: (error, request, reply) => {
       answerError(error, request, reply, { topUpUrl });
     },
   });
+  watchIntake(app.server, { log: app.log, onRefused: () => {} });
   options.prepare?.(app);
   registerErrorHandler(app, { topUpUrl });
   await app.register(routing, { routes });
@@ -100,7 +103,7 @@ function identifyByName(app: FastifyInstance): void {
   app.decorateRequest('credentialField', null);
   app.addHook('onRequest', async (request) => {
     const key = request.headers['x-api-key'];
-    if (typeof key !== 'string' || request.matched?.auth === 'none') return;
+    if (typeof key !== 'string' || request.isPublic) return;
     request.user = { userId: key.slice('tg_'.length), keyId: null, hasKeyLimit: false };
     request.credentialField = 'x-api-key';
   });
