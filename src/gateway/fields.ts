@@ -4,6 +4,7 @@
 
 import type { HeaderRules, Route, Upstream } from '../config/config.ts';
 import { hopByHopFields } from '../config/hop-by-hop.ts';
+import { isPassedFromProxy, type Peer, readPeer, type Trust } from './peer.ts';
 import { locationOf } from './target.ts';
 import { createTraceparent, isTraceparent } from './trace.ts';
 
@@ -15,6 +16,8 @@ export interface FieldRules {
   readonly host: string;
   readonly request: CompiledRules;
   readonly response: CompiledRules;
+  /** Whose forwarding fields are believed. */
+  readonly trust: Trust;
 }
 
 interface CompiledRules {
@@ -67,14 +70,15 @@ const hopByHop: ReadonlySet<string> = new Set(hopByHopFields);
 const ownPrefixes = ['x-tollgate-', 'x-credits-', 'x-forwarded-'];
 const noNames: ReadonlySet<string> = new Set();
 
-/** Compiles what a route and its upstream say about fields. */
-export function compileFieldRules(route: Route, upstream: Upstream): FieldRules {
+/** Compiles what a route and its upstream say about fields; `trust` is the gateway's. */
+export function compileFieldRules(route: Route, upstream: Upstream, trust: Trust = null): FieldRules {
   return {
     route,
     upstream,
     host: new URL(upstream.url).host,
     request: compileRules(route.headers.request),
     response: compileRules(route.headers.response),
+    trust,
   };
 }
 
@@ -93,18 +97,20 @@ export function requestFields(request: ClientRequest, rules: FieldRules, caller:
   const { dropped } = rules.request;
   const named = namesInConnection(headers['connection']);
   const isTraced = isTraceparent(headers['traceparent']);
+  const peer = readPeer(rules.trust, request.socket.remoteAddress, headers, hostOf(request));
   const fields: string[] = [];
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? '';
     const value = rawHeaders[i + 1] ?? '';
     const key = name.toLowerCase();
-    if (isGatewaysOwn(key) || named.has(key) || dropped.has(key)) continue;
+    if (isGatewaysOwn(key) && !(peer.isTrusted && isPassedFromProxy(key))) continue;
+    if (named.has(key) || dropped.has(key)) continue;
     // A cookie has a name before its value: one named `tg_…` is the upstream's own.
     if (key === caller.credentialField || (key !== 'cookie' && isApiKey(value))) continue;
     if (!isTraced && (key === 'traceparent' || key === 'tracestate')) continue;
     fields.push(name, value);
   }
-  addOwnFields(fields, request, rules, caller);
+  addOwnFields(fields, request, rules, caller, peer);
   if (!isTraced && !dropped.has('traceparent')) fields.push('traceparent', createTraceparent());
   for (const part of rules.request.set) fields.push(part);
   return fields;
@@ -118,20 +124,24 @@ function isGatewaysOwn(key: string): boolean {
   );
 }
 
-function addOwnFields(fields: string[], request: ClientRequest, rules: FieldRules, caller: CallerFacts): void {
+function addOwnFields(
+  fields: string[],
+  request: ClientRequest,
+  rules: FieldRules,
+  caller: CallerFacts,
+  peer: Peer,
+): void {
   const { dropped } = rules.request;
-  const clientHost = hostOf(request);
   const add = (key: string, name: string, value: string) => {
     if (!dropped.has(key)) fields.push(name, value);
   };
-  fields.push('Host', rules.upstream.preserveHost ? (clientHost ?? rules.host) : rules.host);
+  fields.push('Host', rules.upstream.preserveHost ? (hostOf(request) ?? rules.host) : rules.host);
   if (caller.userId !== null) fields.push('X-Tollgate-User', caller.userId);
-  const address = plainAddress(request.socket.remoteAddress);
   add('x-request-id', 'X-Request-Id', caller.requestId);
-  add('x-forwarded-for', 'X-Forwarded-For', address);
-  add('x-forwarded-proto', 'X-Forwarded-Proto', 'http');
-  if (clientHost !== null) add('x-forwarded-host', 'X-Forwarded-Host', clientHost);
-  add('forwarded', 'Forwarded', forwardedElement(address, clientHost));
+  add('x-forwarded-for', 'X-Forwarded-For', peer.forwardedFor);
+  add('x-forwarded-proto', 'X-Forwarded-Proto', peer.forwardedProto);
+  if (peer.forwardedHost !== null) add('x-forwarded-host', 'X-Forwarded-Host', peer.forwardedHost);
+  add('forwarded', 'Forwarded', peer.forwarded);
   add('via', 'Via', request.httpVersion === '1.1' ? '1.1 tollgate' : `${request.httpVersion} tollgate`);
 }
 
@@ -139,19 +149,6 @@ function addOwnFields(fields: string[], request: ClientRequest, rules: FieldRule
 export function hostOf(request: Pick<ClientRequest, 'headers'>): string | null {
   const host = request.headers['host'];
   return typeof host === 'string' && host !== '' ? host : null;
-}
-
-/** An IPv4 address that arrived on a dual-stack socket is an IPv4 address. */
-function plainAddress(address: string | undefined): string {
-  if (address === undefined) return 'unknown';
-  return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
-}
-
-/** RFC 7239: IPv6 addresses in brackets, and what has a colon in quotes. */
-function forwardedElement(address: string, host: string | null): string {
-  const node = address.includes(':') ? `"[${address}]"` : address;
-  const hostPart = host === null ? '' : `;host="${host.replaceAll(/["\\]/g, '\\$&')}"`;
-  return `for=${node}${hostPart};proto=http`;
 }
 
 /** Whether a value is an API key of the gateway, whichever field it is in. */

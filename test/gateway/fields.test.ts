@@ -9,6 +9,7 @@ import {
   passingFields,
   requestFields,
 } from '../../src/gateway/fields.ts';
+import { compileTrust } from '../../src/gateway/peer.ts';
 import { createTraceparent, isTraceparent } from '../../src/gateway/trace.ts';
 import { sampleRoute, sampleUpstream } from './sample-routes.ts';
 
@@ -132,6 +133,26 @@ t.test('what only the gateway may say is taken from the client, however it is sp
     );
   t.end();
 });
+
+t.test(
+  'what a trusted proxy says of the way goes on, in its own spelling, and joined with what the gateway adds',
+  (t) => {
+    const claims = ['X-Forwarded-For', '203.0.113.9', 'X_Forwarded_For', 'forged', 'X-Forwarded-Proto', 'https'];
+    const others = ['X-Forwarded-Port', '443', 'X_Forwarded_Port', 'forged', 'X-Forwarded-Prefix', '/shop'];
+    const trusting = compileFieldRules(sampleRoute('/'), upstream, compileTrust(['192.0.2.0/24']));
+    t.strictSame(sent([...claims, ...others, 'X-Forwarded-Host', 'shop.example'], nobody, trusting).slice(0, -2), [
+      'X-Forwarded-Port: 443',
+      'X-Forwarded-Prefix: /shop',
+      'Host: api.example:4000',
+      'X-Request-Id: r1',
+      'X-Forwarded-For: 203.0.113.9, 192.0.2.7',
+      'X-Forwarded-Proto: https',
+      'X-Forwarded-Host: shop.example',
+      'Forwarded: for=192.0.2.7;proto=http',
+    ]);
+    t.end();
+  },
+);
 
 t.test('the credential used and every other API key stay behind, other credentials go on', (t) => {
   const used = sent(['Authorization', 'Bearer jwt.jwt.jwt', 'authorization', 'again', 'X-Other', 'kept'], keyCaller);
