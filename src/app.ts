@@ -1,5 +1,6 @@
 // The map of the program: it makes the parts and registers them in the order in which a request meets them.
 
+import { setTimeout } from 'node:timers/promises';
 import fastify, { type FastifyInstance, LogController } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
 import type { Config } from './config/config.ts';
@@ -79,6 +80,8 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
 
     const opsAddress = await ops.listen({ ...config.ops });
     const address = await app.listen({ host: config.server.host, port: config.server.port });
+    // First of all to end: balancers learn from /readyz that they should send no more, while they still may.
+    closers.push(() => setTimeout(config.server.drainDelay));
     log.info({ address, opsAddress, instance: meter.state().instance }, 'tollgate is ready');
     return { address, opsAddress, log, close };
   } catch (error) {
@@ -134,7 +137,14 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
   });
   await app.register(routing, { routes });
   await app.register(identity, { knownKeys, keyFields });
-  await app.register(gateway, { routes, upstreams, meter, openCalls, credentialFields: keyFields });
+  await app.register(gateway, {
+    routes,
+    upstreams,
+    trustedProxies: config.server.trustedProxies,
+    meter,
+    openCalls,
+    credentialFields: keyFields,
+  });
   return app;
 }
 
@@ -162,10 +172,10 @@ function obstaclesOf(meter: Meter, isClosing: boolean): string[] {
 
 /** Waits for the calls in flight; what the limit finds still open is cut and not charged. */
 async function closeWithin(app: FastifyInstance, openCalls: OpenCalls, limitMs: number): Promise<void> {
-  const cut = setTimeout(() => {
-    openCalls.giveUp();
-    app.server.closeAllConnections();
-  }, limitMs);
-  await app.close();
-  clearTimeout(cut);
+  const closed = app.close();
+  const isClosed = await Promise.race([closed.then(() => true), setTimeout(limitMs, false, { ref: false })]);
+  if (isClosed) return;
+  openCalls.giveUp();
+  app.server.closeAllConnections();
+  await closed;
 }

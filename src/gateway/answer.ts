@@ -8,7 +8,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { TollgateError } from '../errors.ts';
 import type { Call } from './call.ts';
 import type { Receiver } from './dispatcher.ts';
-import { acceptsTrailers, passingFields } from './fields.ts';
+import { acceptsTrailers, fieldValue, passingFields } from './fields.ts';
 
 export interface AnswerParts {
   readonly request: FastifyRequest;
@@ -30,6 +30,7 @@ export class Answer implements Receiver {
   readonly #parts: AnswerParts;
   /** Until it is written. */
   #head: Head | null = null;
+  #hasLength = false;
   #resume: () => void = () => {};
 
   constructor(parts: AnswerParts) {
@@ -48,6 +49,7 @@ export class Answer implements Receiver {
   }
 
   onHead(status: number, reason: string, fields: readonly string[], resume: () => void): void {
+    this.#hasLength = fieldValue(fields, 'content-length') !== undefined;
     this.#head = { status, reason, fields: this.#parts.fieldsFor(fields) };
     this.#resume = resume;
     process.nextTick(() => this.#flush());
@@ -88,7 +90,7 @@ export class Answer implements Receiver {
     const { raw } = reply;
     if (!raw.headersSent) {
       call.refuse(error);
-    } else if (raw.chunkedEncoding || raw.hasHeader('content-length') || raw.socket === null) {
+    } else if (raw.chunkedEncoding || this.#hasLength || raw.socket === null) {
       raw.destroy();
     } else {
       // Without a length the end of the connection is the end of the answer, unless it is a reset.

@@ -71,7 +71,7 @@ const ownPrefixes = ['x-tollgate-', 'x-credits-', 'x-forwarded-'];
 const noNames: ReadonlySet<string> = new Set();
 
 /** Compiles what a route and its upstream say about fields; `trust` is the gateway's. */
-export function compileFieldRules(route: Route, upstream: Upstream, trust: Trust = null): FieldRules {
+export function compileFieldRules(route: Route, upstream: Upstream, trust: Trust): FieldRules {
   return {
     route,
     upstream,

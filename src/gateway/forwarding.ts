@@ -11,6 +11,7 @@ import type { Call } from './call.ts';
 import { UpstreamDispatcher } from './dispatcher.ts';
 import { answerFields, compileFieldRules, type FieldRules, fieldValue, hostOf, requestFields } from './fields.ts';
 import type { OpenCalls } from './open-calls.ts';
+import { compileTrust } from './peer.ts';
 import { targetOf } from './target.ts';
 import { Tunnels } from './tunnels.ts';
 import { type Upgrade, upgradeOf } from './upgrade.ts';
@@ -21,6 +22,8 @@ export interface ForwardingOptions {
   readonly upstreams: Readonly<Record<string, Upstream>>;
   /** Fields in which credentials are looked for: what a shared cache has to tell callers apart by. */
   readonly credentialFields: readonly string[];
+  /** Addresses and ranges whose word on where a request comes from is passed on. */
+  readonly trustedProxies: readonly string[];
   /** Told of every call until it is resolved. */
   readonly openCalls: OpenCalls;
 }
@@ -65,12 +68,13 @@ function leaveBodiesAlone(scope: FastifyInstance): void {
   });
 }
 
-function compileRules({ routes, upstreams }: ForwardingOptions): ReadonlyMap<Route, FieldRules> {
+function compileRules({ routes, upstreams, trustedProxies }: ForwardingOptions): ReadonlyMap<Route, FieldRules> {
+  const trust = compileTrust(trustedProxies);
   const rules = new Map<Route, FieldRules>();
   for (const route of routes) {
     const upstream = upstreams[route.upstream];
     if (upstream === undefined) throw new Error(`route ${route.name} names an unknown upstream`);
-    rules.set(route, compileFieldRules(route, upstream));
+    rules.set(route, compileFieldRules(route, upstream, trust));
   }
   return rules;
 }

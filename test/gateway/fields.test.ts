@@ -14,7 +14,7 @@ import { createTraceparent, isTraceparent } from '../../src/gateway/trace.ts';
 import { sampleRoute, sampleUpstream } from './sample-routes.ts';
 
 const upstream = sampleUpstream('http://api.example:4000/base');
-const rules = compileFieldRules(sampleRoute('/'), upstream);
+const rules = compileFieldRules(sampleRoute('/'), upstream, null);
 const keyCaller: CallerFacts = { requestId: 'r1', userId: 'u1', credentialField: 'authorization' };
 const nobody: CallerFacts = { requestId: 'r1', userId: null, credentialField: null };
 
@@ -198,7 +198,7 @@ t.test('a valid trace goes on, a broken one is replaced with what depends on it'
 });
 
 t.test("Host is the client's where the upstream wants it", (t) => {
-  const preserving = compileFieldRules(sampleRoute('/'), { ...upstream, preserveHost: true });
+  const preserving = compileFieldRules(sampleRoute('/'), { ...upstream, preserveHost: true }, null);
   t.ok(sent(['Host', 'gate.example'], nobody, preserving).includes('Host: gate.example'));
   t.ok(sent([], nobody, preserving).includes('Host: api.example:4000'), 'or its own, where the client named none');
   t.end();
@@ -207,7 +207,7 @@ t.test("Host is the client's where the upstream wants it", (t) => {
 t.test('rules of a route remove and set fields, also those of the gateway', (t) => {
   const set = { Authorization: 'Basic c2VjcmV0', 'X-Forwarded-Proto': 'https' };
   const headers = { request: { set, remove: ['cookie', 'via'] }, response: { set: {}, remove: [] } };
-  const given = compileFieldRules(sampleRoute('/', { headers }), upstream);
+  const given = compileFieldRules(sampleRoute('/', { headers }), upstream, null);
   const lines = sent(['Cookie', 'a', 'Via', '1.1 x', 'Authorization', 'Bearer tg_x', 'A', 'b'], keyCaller, given);
   t.equal(lines[0], 'A: b');
   t.strictSame(lines.slice(-2), ['Authorization: Basic c2VjcmV0', 'X-Forwarded-Proto: https']);
@@ -280,7 +280,7 @@ t.test('locations at the upstream are mapped back, others kept', (t) => {
 t.test('rules of a route remove and set fields of the answer', (t) => {
   const response = { set: { 'cache-control': 'no-cache', 'x-new': '1' }, remove: ['server'] };
   const headers = { request: { set: {}, remove: [] }, response };
-  const changed = compileFieldRules(sampleRoute('/', { headers }), upstream);
+  const changed = compileFieldRules(sampleRoute('/', { headers }), upstream, null);
   t.strictSame(answer(['Server x', 'Cache-Control public'], changed), [
     'cache-control no-cache',
     'x-new 1',

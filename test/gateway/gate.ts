@@ -25,6 +25,7 @@ export interface GateOptions {
   readonly upstream: RequestListener | string;
   readonly routes?: readonly Route[];
   readonly upstreamOptions?: Partial<Upstream>;
+  readonly trustedProxies?: readonly string[];
   readonly credits?: number;
   /** Put between gateway and meter. */
   readonly wrapMeter?: (meter: CallMeter) => CallMeter;
@@ -78,6 +79,7 @@ export async function openGate(t: Test, options: GateOptions): Promise<Gate> {
     routes,
     upstreams,
     credentialFields,
+    trustedProxies: options.trustedProxies ?? [],
     openCalls,
     meter: options.wrapMeter?.(meter) ?? meter,
   });
