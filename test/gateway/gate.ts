@@ -18,6 +18,7 @@ import type { Charge } from '../../src/store/sync/exchange.ts';
 import { migratedDatabase } from '../helpers/databases.ts';
 import { addUser, openTestMeter } from '../helpers/meters.ts';
 import { until } from '../helpers/until.ts';
+import { Wire as PlainWire } from '../helpers/wire.ts';
 import { sampleRoute, sampleUpstream } from './sample-routes.ts';
 
 export interface GateOptions {
@@ -140,50 +141,11 @@ export async function call(gate: Gate, path: string, options: Parameters<typeof 
   return { status: answer.statusCode, headers: answer.headers, body: await answer.body.text() };
 }
 
-/** A connection that speaks bytes: what was sent goes out as it is, what came is kept as Latin-1. */
-export class Wire {
-  received = '';
-  isClosed = false;
-  readonly socket: Socket;
-
+/** A connection to a gateway that speaks bytes; it is closed at the end of the test. */
+export class Wire extends PlainWire {
   constructor(t: Test, port: number) {
-    this.socket = connect(port, '127.0.0.1');
-    this.socket.setEncoding('latin1');
-    this.socket.on('data', (text: string) => {
-      this.received += text;
-    });
-    this.socket.on('error', () => {});
-    this.socket.once('close', () => {
-      this.isClosed = true;
-    });
-    t.teardown(() => this.socket.destroy());
-  }
-
-  send(...lines: string[]): this {
-    this.socket.write(lines.join('\r\n'), 'latin1');
-    return this;
-  }
-
-  /** Waits for a text to arrive, and returns all that did. */
-  async waitFor(text: string): Promise<string> {
-    await until(
-      () => this.received,
-      (received) => received.includes(text),
-    );
-    return this.received;
-  }
-
-  async waitForClose(): Promise<string> {
-    await until(
-      () => this.isClosed,
-      (isClosed) => isClosed,
-    );
-    return this.received;
-  }
-
-  /** Leaves without a word. */
-  leave(): void {
-    this.socket.destroy();
+    super(connect(port, '127.0.0.1'));
+    t.teardown(() => this.leave());
   }
 }
 
