@@ -4,7 +4,8 @@ import { setTimeout } from 'node:timers/promises';
 import fastify, { type FastifyInstance, LogController } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
 import type { Config } from './config/config.ts';
-import { answerError, registerErrorHandler } from './error-handler.ts';
+import { answerError, type ErrorAnswerOptions, registerErrorHandler } from './error-handler.ts';
+import { corsFields } from './gateway/cors.ts';
 import { gateway } from './gateway/gateway.ts';
 import { OpenCalls } from './gateway/open-calls.ts';
 import { routerUrlOf, routing } from './gateway/routing.ts';
@@ -100,8 +101,12 @@ interface Parts {
 
 async function createServer(config: Config, parts: Parts): Promise<FastifyInstance> {
   const { log, meter, openCalls, knownKeys, metrics } = parts;
-  const { routes, upstreams, topUpUrl } = config;
+  const { routes, upstreams, cors } = config;
   const keyFields = config.auth.apiKeys.headers;
+  const errorAnswers: ErrorAnswerOptions = {
+    topUpUrl: config.topUpUrl,
+    commonFields: ({ headers }) => (cors === null ? {} : corsFields(cors, headers.origin)),
+  };
   const app = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -119,7 +124,7 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
     // The whole of a path of the gateway's own is one parameter; what bounds it is the limit on the request line.
     routerOptions: { maxParamLength: Number.MAX_SAFE_INTEGER },
     exposeHeadRoutes: false,
-    frameworkErrors: (error, request, reply) => void answerError(error, request, reply, { topUpUrl }),
+    frameworkErrors: (error, request, reply) => void answerError(error, request, reply, errorAnswers),
   }) as unknown as FastifyInstance;
   watchIntake(app.server, {
     log,
@@ -128,18 +133,19 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
       metrics.refused(code);
     },
   });
-  registerErrorHandler(app, { topUpUrl });
+  registerErrorHandler(app, errorAnswers);
   await app.register(observe, {
     metrics,
     callOf: (request) => request.call,
     routeOf: (request) => request.matched?.name ?? null,
     userOf: (request) => request.user?.userId ?? null,
   });
-  await app.register(routing, { routes });
+  await app.register(routing, { routes, cors });
   await app.register(identity, { knownKeys, keyFields });
   await app.register(gateway, {
     routes,
     upstreams,
+    cors,
     trustedProxies: config.server.trustedProxies,
     meter,
     openCalls,

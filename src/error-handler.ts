@@ -8,6 +8,8 @@ import { type ErrorCode, TollgateError } from './errors.ts';
 export interface ErrorAnswerOptions {
   /** Where a caller gets more credits, or null. */
   readonly topUpUrl: string | null;
+  /** What else every answer to a request carries, such as the fields of CORS. */
+  readonly commonFields: (request: FastifyRequest) => Readonly<Record<string, string>>;
 }
 
 /** Seconds after which a caller may try again what was refused for the moment. */
@@ -40,12 +42,26 @@ export function answerError(
     'x-tollgate-error': error.code,
     'x-request-id': request.id,
     'cache-control': 'no-store',
+    ...(isLastOnConnection(error.code, request) && { connection: 'close' }),
+    ...options.commonFields(request),
     ...fieldsOf(error, options),
   });
   if (acceptsProblem(request.headers.accept ?? '')) {
     return reply.type(problemType).send(JSON.stringify(problemOf(error, request.id)));
   }
   return reply.type('application/json; charset=utf-8').send(JSON.stringify({ error: error.message }));
+}
+
+const lastCodes: ReadonlySet<ErrorCode> = new Set([
+  'TG_REQUEST_MALFORMED',
+  'TG_VERSION_UNSUPPORTED',
+  'TG_BODY_TOO_LARGE',
+  'TG_REQUEST_TIMEOUT',
+]);
+
+/** Whether nothing more should be read: who knows where a next request would begin? A body that was not asked for may or may not come. */
+function isLastOnConnection(code: ErrorCode, { headers }: FastifyRequest): boolean {
+  return lastCodes.has(code) || headers.expect !== undefined;
 }
 
 /** Whether `Accept` names the type itself, in any case and not to refuse it (`;q=0`). */

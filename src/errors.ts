@@ -36,7 +36,7 @@ export const errorTable = {
   },
   TG_BODY_TOO_LARGE: { status: 413, message: 'The body is larger than this route takes. Nothing was charged.' },
   TG_REQUEST_TIMEOUT: { status: 408, message: 'The request did not arrive in time. Nothing was charged.' },
-  TG_VERSION_UNSUPPORTED: { status: 505, message: 'The gateway speaks HTTP/1.1 and HTTP/1.0.' },
+  TG_VERSION_UNSUPPORTED: { status: 505, message: 'The gateway speaks HTTP/1.0 and HTTP/1.1.' },
   TG_LOOP_DETECTED: { status: 508, message: 'The request has passed through too many gateways: it goes in a circle.' },
   TG_CALLER_LEFT: { status: 499, message: 'The caller left before the answer.' },
   // The upstream's.

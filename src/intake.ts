@@ -16,7 +16,7 @@ export interface IntakeOptions {
 }
 
 /** How long a connection that is done for may go on sending, so that its client gets to reading the answer. */
-const lingerMs = 5_000;
+const lingerMs = 2_000;
 
 /** For `http.createServer`: limits on every header, and the checks that are ours left to us. */
 export const serverOptions: ServerOptions = {
@@ -108,6 +108,8 @@ function refuse(
       body,
     ].join('\r\n'),
   );
+  // What comes after it is dropped, so that the answer is not lost with a connection that breaks.
+  socket.on('data', () => {}).resume();
   setTimeout(() => socket.destroy(), lingerMs).unref();
   onRefused(code, status);
   log.info(

@@ -9,7 +9,7 @@ import { TollgateError } from '../src/errors.ts';
 function throwing(t: Test, error: Error, topUpUrl: string | null = null): FastifyInstance {
   const app = Fastify();
   t.teardown(() => app.close());
-  registerErrorHandler(app, { topUpUrl });
+  registerErrorHandler(app, { topUpUrl, commonFields: () => ({ 'x-common': 'c' }) });
   app.all('/', () => {
     throw error;
   });
@@ -21,6 +21,7 @@ t.test('an error is a status, a code, a public message and the request id, and i
   t.equal(answer.statusCode, 403);
   t.equal(answer.body, '{"error":"This account is blocked. Please contact support."}');
   t.match(answer.headers, { 'x-tollgate-error': 'TG_USER_BLOCKED', 'cache-control': 'no-store', 'x-request-id': /./ });
+  t.equal(answer.headers['x-common'], 'c');
   t.equal(answer.headers['content-type'], 'application/json; charset=utf-8');
 });
 
@@ -83,7 +84,7 @@ t.test('errors of others get a code of ours and keep their message to the log', 
   const lines: string[] = [];
   const app = Fastify({ logger: { stream: { write: (line: string) => lines.push(line) } } });
   t.teardown(() => app.close());
-  registerErrorHandler(app, { topUpUrl: null });
+  registerErrorHandler(app, { topUpUrl: null, commonFields: () => ({}) });
   app.post('/', () => {
     throw new Error('connect ECONNREFUSED 10.0.0.1:5432');
   });

@@ -4,10 +4,11 @@
 import { METHODS } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Route, Upstream } from '../config/config.ts';
+import type { Cors, Route, Upstream } from '../config/config.ts';
 import { TollgateError } from '../errors.ts';
 import { Answer } from './answer.ts';
 import type { Call } from './call.ts';
+import { withCors } from './cors.ts';
 import { UpstreamDispatcher } from './dispatcher.ts';
 import { answerFields, compileFieldRules, type FieldRules, fieldValue, hostOf, requestFields } from './fields.ts';
 import type { OpenCalls } from './open-calls.ts';
@@ -24,6 +25,8 @@ export interface ForwardingOptions {
   readonly credentialFields: readonly string[];
   /** Addresses and ranges whose word on where a request comes from is passed on. */
   readonly trustedProxies: readonly string[];
+  /** Which scripts of other origins may read answers; null leaves that to the upstream. */
+  readonly cors: Cors | null;
   /** Told of every call until it is resolved. */
   readonly openCalls: OpenCalls;
 }
@@ -48,6 +51,8 @@ export async function forwarding(scope: FastifyInstance, options: ForwardingOpti
   for (const method of methods) {
     if (!scope.supportedMethods.includes(method)) scope.addHttpMethod(method);
   }
+  // Fastify would refuse a QUERY without a media type; said to have no body, it is let through like the others.
+  scope.addHttpMethod('QUERY', { overrideExisting: true });
   const allRules = compileRules(options);
   scope.route({
     method: methods,
@@ -113,14 +118,16 @@ function openAnswer(
   request: FastifyRequest,
   reply: FastifyReply,
   { call, rules, upgrade }: { call: Call; rules: FieldRules; upgrade: Upgrade | null },
-  { credentialFields, tunnels }: Means,
+  { credentialFields, cors, tunnels }: Means,
 ): Answer {
-  const fieldsFor = (fields: readonly string[]) =>
-    answerFields(fields, rules, request.isPublic ? null : credentialFields, {
+  const fieldsFor = (upstreamFields: readonly string[]) => {
+    const fields = answerFields(upstreamFields, rules, request.isPublic ? null : credentialFields, {
       requestId: request.id,
       clientHost: hostOf(request.raw),
       credits: call.remaining === null ? null : { cost: call.cost, remaining: call.remaining },
     });
+    return cors === null ? fields : withCors(fields, cors, request.headers.origin);
+  };
   const onSwitched = (fields: readonly string[], upstream: Duplex) => {
     if (upgrade === null) throw new Error('an upstream switched protocols unasked');
     const idleMs = call.route.readTimeout;

@@ -2,10 +2,11 @@
 // it is null for the gateway's own paths, which Fastify routes itself. A preflight takes the route of the request that it
 // asks for, and needs no caller.
 
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import type { Route } from '../config/config.ts';
+import type { Cors, Route } from '../config/config.ts';
 import { type ErrorCode, TollgateError } from '../errors.ts';
+import { isPreflight, preflightFields } from './cors.ts';
 import { compileMatcher, isReserved } from './matching.ts';
 import { faultOf, isHost, readTarget, targetBytesMax } from './well-formed.ts';
 
@@ -22,6 +23,8 @@ declare module 'fastify' {
 
 export interface RoutingOptions {
   readonly routes: readonly Route[];
+  /** With it the gateway answers preflights itself; null forwards them. */
+  readonly cors: Cors | null;
 }
 
 /**
@@ -40,12 +43,12 @@ export function routerUrlOf({ url = '/' }: { readonly url?: string | undefined }
   return isReserved(query === -1 ? path : path.slice(0, query)) ? path : '/';
 }
 
-async function registerRouting(app: FastifyInstance, { routes }: RoutingOptions): Promise<void> {
+async function registerRouting(app: FastifyInstance, { routes, cors }: RoutingOptions): Promise<void> {
   const match = compileMatcher(routes);
   app.decorateRequest('matched', null);
   app.decorateRequest('target', '/');
   app.decorateRequest('isPublic', false);
-  app.addHook('onRequest', (request, _reply, done) => {
+  app.addHook('onRequest', (request, reply, done) => {
     const { path, host } = readTarget(request.originalUrl);
     request.target = path;
     const fault = faultOf(request.raw) ?? faultOfTarget(path, host);
@@ -55,7 +58,9 @@ async function registerRouting(app: FastifyInstance, { routes }: RoutingOptions)
     }
     // The host of an absolute target goes before the field (RFC 9112 §3.2.2).
     if (host !== null) request.raw.headers.host = host;
-    const asked = preflightMethodOf(request);
+    const asked = isPreflight(request.method, request.headers)
+      ? String(request.headers['access-control-request-method'])
+      : null;
     const found = match(asked ?? request.method, path);
     if (found.kind === 'refused') {
       done(new TollgateError(found.code, found.allow === null ? {} : { allow: found.allow }));
@@ -64,6 +69,11 @@ async function registerRouting(app: FastifyInstance, { routes }: RoutingOptions)
     if (found.kind === 'route') {
       request.matched = found.route;
       request.isPublic = asked !== null || found.route.auth === 'none';
+      if (asked !== null && cors !== null) {
+        reply.code(204).header('x-request-id', request.id);
+        reply.headers(preflightFields(cors, request.headers, found.route.methods)).send();
+        return;
+      }
     }
     done();
   });
@@ -72,10 +82,4 @@ async function registerRouting(app: FastifyInstance, { routes }: RoutingOptions)
 function faultOfTarget(path: string, host: string | null): ErrorCode | null {
   if (path.length > targetBytesMax) return 'TG_URL_TOO_LONG';
   return host === null || (host !== '' && isHost(host)) ? null : 'TG_REQUEST_MALFORMED';
-}
-
-/** The method that a CORS preflight asks for (Fetch, "CORS protocol"); null where a request is none. */
-function preflightMethodOf({ method, headers }: FastifyRequest): string | null {
-  const asked = headers['access-control-request-method'];
-  return method === 'OPTIONS' && headers.origin !== undefined && asked !== undefined ? asked : null;
 }

@@ -3,12 +3,13 @@
 
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, connect, type Server as NetServer, type Socket } from 'node:net';
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Test } from 'tap';
 import { request } from 'undici';
-import type { Route, Upstream } from '../../src/config/config.ts';
+import type { Cors, Route, Upstream } from '../../src/config/config.ts';
 import { answerError, registerErrorHandler } from '../../src/error-handler.ts';
 import type { CallMeter } from '../../src/gateway/call.ts';
+import { corsFields } from '../../src/gateway/cors.ts';
 import { gateway } from '../../src/gateway/gateway.ts';
 import { OpenCalls } from '../../src/gateway/open-calls.ts';
 import { routerUrlOf, routing } from '../../src/gateway/routing.ts';
@@ -27,6 +28,7 @@ export interface GateOptions {
   readonly routes?: readonly Route[];
   readonly upstreamOptions?: Partial<Upstream>;
   readonly trustedProxies?: readonly string[];
+  readonly cors?: Cors;
   readonly credits?: number;
   /** Put between gateway and meter. */
   readonly wrapMeter?: (meter: CallMeter) => CallMeter;
@@ -60,19 +62,23 @@ export async function openGate(t: Test, options: GateOptions): Promise<Gate> {
       : `http://127.0.0.1:${await listen(t, createServer(options.upstream))}`;
   const routes = options.routes ?? [sampleRoute('/')];
   const upstreams = { api: sampleUpstream(upstreamUrl, options.upstreamOptions) };
-  const topUpUrl = 'https://pay.example/';
+  const cors = options.cors ?? null;
+  const errorAnswers = {
+    topUpUrl: 'https://pay.example/',
+    commonFields: ({ headers }: FastifyRequest) => (cors === null ? {} : corsFields(cors, headers.origin)),
+  };
   const app = Fastify({
     forceCloseConnections: true,
     http: serverOptions,
     rewriteUrl: routerUrlOf,
     frameworkErrors: (error, request, reply) => {
-      answerError(error, request, reply, { topUpUrl });
+      answerError(error, request, reply, errorAnswers);
     },
   });
   watchIntake(app.server, { log: app.log, onRefused: () => {} });
   options.prepare?.(app);
-  registerErrorHandler(app, { topUpUrl });
-  await app.register(routing, { routes });
+  registerErrorHandler(app, errorAnswers);
+  await app.register(routing, { routes, cors });
   identifyByName(app);
   const credentialFields = ['authorization', 'x-api-key'];
   const openCalls = new OpenCalls();
@@ -80,6 +86,7 @@ export async function openGate(t: Test, options: GateOptions): Promise<Gate> {
     routes,
     upstreams,
     credentialFields,
+    cors,
     trustedProxies: options.trustedProxies ?? [],
     openCalls,
     meter: options.wrapMeter?.(meter) ?? meter,
