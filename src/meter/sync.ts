@@ -29,8 +29,8 @@ const silentAfterMs = 30_000;
 /** For how long locked users are passed over once a lock took too long. */
 const skipLockedMs = 3_000;
 const idleSweepMs = 5_000;
-/** How long `close` tries to hand in what is owed. */
-const closeMaxMs = 10_000;
+/** How long `close` tries to hand in what is owed. Whoever stops the process has to wait for it. */
+export const closeMaxMs = 10_000;
 
 export interface SyncObserver {
   /** `isUp` is false when there was no reply. */
