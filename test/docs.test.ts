@@ -4,7 +4,7 @@ import { join, posix } from 'node:path';
 import t from 'tap';
 import { anchorsOf, fencesOf, linksOf, markdownFiles } from './helpers/markdown.ts';
 
-/** Every command of README.md, and the file that runs it: a test, or the step of CI. */
+/** Every command of README.md, and the file that runs it: a test, or the step of CI. What takes a container engine is compared. */
 const covers: Readonly<Record<string, string>> = {
   'npm ci': '.ci/run',
   'npm test': '.ci/run',
@@ -15,6 +15,9 @@ const covers: Readonly<Record<string, string>> = {
   'npx tollgate keys create ada@example.com': 'test/readme.test.ts',
   'npx tollgate start': 'test/readme.test.ts',
   'curl -H "Authorization: Bearer tg_…" http://127.0.0.1:8080/anything': 'test/readme.test.ts',
+  'docker build --tag tollgate .': 'test/packaging/image.test.ts',
+  'docker run --read-only --cap-drop ALL --publish 8080:8080 --volume tollgate:/data --volume "$PWD/gateway.yaml:/etc/tollgate/gateway.yaml:ro" tollgate':
+    'test/packaging/image.test.ts',
   'npm run backfill -- --all': 'test/readme.test.ts',
   'npx tsx scripts/update-existing-users-credits.ts': 'test/readme.test.ts',
 };
@@ -73,11 +76,11 @@ t.test('a link to a file, an anchor or a place outside that is not there is told
 t.test('commands are read one by one, without comments and output, joined lines as one', async (t) => {
   const readme = [
     '```sh\n# First this:\nnpm ci && npm test\n\ncurl -i \\\n  http://x\n```',
-    '- In a list:\n  ```sh\n  npm start\n  ```',
+    '- In a list:\n  ```sh\n  npm start\n  ```\n  ```console\n  $ npm stop\n  stopped\n  ```',
     '```console\n$ date\nTuesday\n```',
     '```yaml\na: b\n```\n',
   ];
-  t.same(commandsOf(readme.join('\n')), ['npm ci', 'npm test', 'curl -i http://x', 'npm start', 'date']);
+  t.same(commandsOf(readme.join('\n')), ['npm ci', 'npm test', 'curl -i http://x', 'npm start', 'npm stop', 'date']);
 });
 
 /** `file → target` of each relative link below the root that leads nowhere. Absolute paths have no place in a checkout. */
@@ -101,11 +104,13 @@ function isThere(root: string, file: string, link: string): boolean {
 function commandsOf(markdown: string): string[] {
   return fencesOf(markdown)
     .flatMap(({ tag, code }) => {
-      const lines = code.replaceAll(/\\\n\s*/g, '').split('\n');
+      const lines = code
+        .replaceAll(/\\\n\s*/g, '')
+        .split('\n')
+        .map((line) => line.trim());
       if (tag === 'console') return lines.filter((line) => line.startsWith('$ ')).map((line) => line.slice(2));
       return tag === 'sh' ? lines : [];
     })
-    .map((line) => line.trim())
     .filter((line) => line !== '' && !line.startsWith('#'))
     .flatMap((line) => line.split(' && '));
 }

@@ -81,6 +81,16 @@ t.test('what runs in the image needs no file and no package that is not there', 
   t.same(missing, []);
 });
 
+t.test('the README runs the image with its port, its volume and its configuration in place', async (t) => {
+  const [, options = ''] = /docker run ([\s\S]+?) tollgate\n/.exec(readFileSync('README.md', 'utf8')) ?? [];
+  const given = (name: string) => [...options.matchAll(new RegExp(`--${name} (\\S+)`, 'g'))].map(([, value]) => value);
+  t.same(given('publish'), [`${config.server.port}:${config.server.port}`]);
+  t.same(given('volume'), [
+    `tollgate:${settingOf(image, 'VOLUME')}`,
+    `"$PWD/gateway.yaml:${image.env['TOLLGATE_CONFIG']}:ro"`,
+  ]);
+});
+
 t.test('the build is given the files that it copies, and no others', async (t) => {
   const [all, ...allowed] = readFileSync('.dockerignore', 'utf8').split('\n').filter(isRule);
   const copied = [...new Set([...copiedBy(build), ...copiedBy(run)])].sort();
