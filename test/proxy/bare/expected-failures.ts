@@ -32,8 +32,6 @@ const listed: Readonly<Record<string, string>> = {
   'a request with a version of HTTP/2 is refused': forwarded,
   'a URL beyond the limit is a 414': "Node's parser tells no URL from a header: it is a 431",
   'a malformed request does not spoil the answer to the one before it': 'its 400 overtakes the answer, and ends it',
-  'an upload whose chunks turn to nonsense is given up, and the upstream does not take it for whole':
-    'the upstream waits for the rest for ever',
 };
 
 /** Whether this Node can be asked: not every parser knows QUERY. */

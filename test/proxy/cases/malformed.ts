@@ -112,7 +112,7 @@ export const malformedCases: readonly ProxyCase[] = [
         await new Promise((resolve) => request.once('close', resolve));
         isBroken = !request.complete;
       });
-      const wire = front.connect().send(post(front.head, 'Transfer-Encoding: chunked'), '4\r\nbody\r\n');
+      const wire = front.connect().send(`${post(front.head, 'Transfer-Encoding: chunked')}4\r\nbody\r\n`);
       await assertRefused(wire, /^HTTP\/1\.1 400 /);
       await until(
         () => isBroken,
