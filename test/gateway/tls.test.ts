@@ -2,26 +2,10 @@
 
 import { createServer } from 'node:https';
 import t from 'tap';
+import { certificateFor } from '../helpers/certificate.ts';
 import { call, listen, openGate } from './gate.ts';
 
-/** For `localhost`, signed by itself, good for this test alone. */
-const cert = `-----BEGIN CERTIFICATE-----
-MIIBlTCCATugAwIBAgIUP3vkjQ/z4bHfRyFFHmTprhidi9MwCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMjA5MzgwMloYDzIxMjYxMDI5
-MDkzODAyWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAARICD8C0s5L5inu0HFkD+WMH0swlRhM/LNGqQJ9sl/GcYdTZDJAOjeD
-BtsH0iIZxBXtI/arSvLZiTlxfUqPEkAko2kwZzAdBgNVHQ4EFgQULpuNSx+3HI3V
-H20ZDThKg/YZPKEwHwYDVR0jBBgwFoAULpuNSx+3HI3VH20ZDThKg/YZPKEwDwYD
-VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
-SAAwRQIhAMG4U9vzws2C5rVNrVFb/YixGYKPnNSAssQCstNN2UN1AiBAKHHjM2pE
-YUmih8eME2uQCT/uOLlA7MqWSxO2wLm4fg==
------END CERTIFICATE-----`;
-
-const key = `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgoQWT1j1SIpwEDcmg
-ljVG8L67f0yS+FVVGewghPxY48uhRANCAARICD8C0s5L5inu0HFkD+WMH0swlRhM
-/LNGqQJ9sl/GcYdTZDJAOjeDBtsH0iIZxBXtI/arSvLZiTlxfUqPEkAk
------END PRIVATE KEY-----`;
+const { cert, key } = await certificateFor('localhost');
 
 t.test('an upstream is called only if its certificate can be trusted', async (t) => {
   const server = createServer({ cert, key }, (request, response) => response.end(request.headers.host));
