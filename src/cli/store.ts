@@ -1,7 +1,7 @@
 // Opens the database for an operator's command, and closes it after. Only a command that brings in users creates the
 // tables when they are missing: anywhere else a wrong working directory would leave an empty database behind.
 
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import type { Logger } from 'pino';
 import { type Config, loadConfig } from '../config/config.ts';
@@ -54,7 +54,7 @@ export async function withDatabase<T>(
 ): Promise<T> {
   const config = loadConfig({ file: context.configFile, env: context.env });
   const { url } = config.database;
-  if (!mayCreate(config) && url.startsWith('sqlite:') && !existsSync(url.slice('sqlite:'.length))) {
+  if (!mayCreate(config) && url.startsWith('sqlite:') && isMissing(url.slice('sqlite:'.length))) {
     throw notMigrated(`There is no database at ${url}`);
   }
   const database = openDatabase(config.database);
@@ -62,6 +62,15 @@ export async function withDatabase<T>(
     return await work(database, config);
   } finally {
     await database.close();
+  }
+}
+
+/** Whether nothing is there. What may not be looked at is left to opening it, which says why. */
+function isMissing(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) === undefined;
+  } catch {
+    return false;
   }
 }
 

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, symlink, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -220,4 +220,16 @@ t.test('on a terminal, migrate down asks, and does nothing without a yes', async
   t.match(declined, { code: 1, stdout: '', stderr: /This drops .* Type "yes" to go on: .*Nothing was changed/s });
   t.match(await json('migrate status'), { migrations: [{ appliedAt: /Z$/ }] });
   t.match(await run('migrate down', { text: 'yes\n', isTTY: true }), { code: 0, stdout: /Reverted/ });
+});
+
+t.test('a database that cannot be looked at is not called missing', async (t) => {
+  const { run, folder } = await openCommandLine(t, 'sqlite');
+  const circle = join(folder, 'circle.db');
+  await symlink(circle, circle);
+  const file = join(folder, 'gateway.yaml');
+  await writeFile(file, (await readFile(file, 'utf8')).replace(/"sqlite:[^"]*"/, `"sqlite:${circle}"`));
+  const { code, stderr } = await run('users list');
+  t.equal(code, 1);
+  t.match(stderr, /circle\.db/);
+  t.notMatch(stderr, /migrate up/);
 });
