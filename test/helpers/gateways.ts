@@ -21,20 +21,27 @@ export interface TestGateway {
   call(key: string | null, path?: string, init?: RequestInit): Promise<Response>;
 }
 
+/** Further keys, in YAML: `key: value, key: value`. */
+export interface Settings {
+  readonly server?: string;
+  readonly upstream?: string;
+}
+
 /** `routes` is the YAML under `routes:`; upstream `api` is a test upstream that answers with `answer`. */
 export async function startTestGateway(
   t: Test,
   dialect: Dialect,
   routes: string,
   answer?: RequestListener,
+  { server = '', upstream: upstreamSettings = '' }: Settings = {},
 ): Promise<TestGateway> {
   const upstream = await startUpstream(t, answer);
   const test = await emptyDatabase(t, dialect);
   const text = [
-    'server: { host: 127.0.0.1, port: 0, shutdownTimeout: 2s }',
+    `server: { host: 127.0.0.1, port: 0, shutdownTimeout: 2s, ${server} }`,
     'ops: { host: 127.0.0.1, port: 0 }',
     `database: { url: "${test.url}", schema: ${test.schema} }`,
-    `upstreams: { api: "${upstream.url}" }`,
+    `upstreams: { api: { targets: ["${upstream.url}"], ${upstreamSettings} } }`,
     `routes:\n${routes}`,
   ].join('\n');
   const { config } = parseConfig(text, { file: 'test.yaml', env: {} });
