@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import type { BaseLogger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import { type ErrorCode, TollgateError } from './errors.ts';
+import { lastDueOn, watchAnswers } from './gateway/due-answers.ts';
 
 export interface IntakeOptions {
   readonly log: Pick<BaseLogger, 'info'>;
@@ -30,14 +31,11 @@ export const serverOptions: ServerOptions = {
 
 /** Takes over what the server, and Fastify for it, would do by itself. */
 export function watchIntake(server: Server, options: IntakeOptions): void {
-  const latest = new WeakMap<Socket, ServerResponse>();
   const refused = new WeakSet<Socket>();
   // None is dropped in silence: a credential could be among them. Their size is limited as a whole.
   server.maxHeadersCount = 0;
-  server.prependListener('request', (request, response) => {
-    latest.set(request.socket, response);
-    response.once('finish', () => endUpload(request));
-  });
+  watchAnswers(server);
+  server.prependListener('request', (request, response) => response.once('finish', () => endUpload(request)));
   const serve = (request: IncomingMessage, response: ServerResponse) => void server.emit('request', request, response);
   // The body is asked for when the call is admitted; an expectation that nobody knows is refused like other faults.
   server.on('checkContinue', serve);
@@ -56,15 +54,16 @@ export function watchIntake(server: Server, options: IntakeOptions): void {
       socket.destroy();
       return;
     }
-    afterAnswers(latest.get(socket), socket, () => refuse(socket, new TollgateError(codeOf(error)), options, error));
+    afterAnswers(socket, () => refuse(socket, new TollgateError(codeOf(error)), options, error));
   });
 }
 
 /** Waits for the answers that are due before; a request whose own body is broken may have none yet. */
-function afterAnswers(latest: ServerResponse | undefined, socket: Socket, answer: () => void): void {
-  if (latest === undefined || latest.closed) answer();
-  else if (latest.req.complete) latest.once('close', answer);
-  else if (latest.headersSent || latest.socket === null) socket.destroy();
+function afterAnswers(socket: Socket, answer: () => void): void {
+  const last = lastDueOn(socket);
+  if (last === null) answer();
+  else if (last.req.complete) last.once('close', answer);
+  else if (last.headersSent || last.socket === null) socket.destroy();
   else answer();
 }
 
@@ -94,6 +93,8 @@ function refuse(
 ): void {
   const requestId = uuidv7();
   const body = JSON.stringify({ error: message });
+  // After a CONNECT the connection is nobody's, and its breaking would be an uncaught exception.
+  socket.on('error', () => socket.destroy());
   socket.end(
     [
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,

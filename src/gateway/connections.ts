@@ -18,24 +18,32 @@ export function openPool(upstream: Upstream): Pool {
   });
 }
 
+/** What a request may say besides undici's options. */
+export interface FlowOptions {
+  /** Told the flow of the connection that takes the request, before it does. */
+  readonly onFlow: (flow: Flow) => void;
+}
+
 /** One connection at a time, with one request at a time on it. */
 class UpstreamClient extends Client {
-  readonly #continues: ContinueFilter;
+  readonly #flow: Flow;
 
   constructor(origin: URL, upstream: Upstream) {
-    const continues = new ContinueFilter();
+    const flow = new Flow();
     super(origin, {
       pipelining: 1,
       maxHeaderSize: headerBytesMax,
       headersTimeout: upstream.responseHeaderTimeout,
-      bodyTimeout: upstream.readTimeout,
-      connect: openConnector(upstream, (socket) => continues.watch(socket)),
+      // The time between two reads is the exchange's to watch: only it knows when it is the caller who is late.
+      bodyTimeout: 0,
+      connect: openConnector(upstream, (socket) => flow.watch(socket)),
     });
-    this.#continues = continues;
+    this.#flow = flow;
   }
 
-  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    this.#continues.isHeaderAwaited = true;
+  override dispatch(options: Dispatcher.DispatchOptions & FlowOptions, handler: Dispatcher.DispatchHandler): boolean {
+    this.#flow.begin();
+    options.onFlow(this.#flow);
     return super.dispatch(options, handler);
   }
 }
@@ -60,26 +68,59 @@ const continueStart = /^HTTP\/1\.[01] 100[ \r]/;
 const continueStartLength = 'HTTP/1.1 100 '.length;
 
 /**
- * Takes `100 Continue` out of what a connection reads. The gateway asks for none, but a server may send it, and a client
- * has to put up with it (RFC 9110 §15.2); undici ends the connection instead.
+ * What a connection lets its parser read. It can be held while the caller reads nothing: undici's own way to pause ends
+ * the process when the upstream closes in the meantime (undici issue 5360, mended for newer Node.js alone). And it takes
+ * `100 Continue` out: the gateway asks for none, but a server may send it, and a client has to put up with it (RFC 9110
+ * §15.2); undici ends the connection instead.
  */
-class ContinueFilter {
-  isHeaderAwaited = false;
-  #held: Buffer | null = null;
+export class Flow {
+  /** Whether the connection broke, instead of being closed: what its end would have completed is not whole then. */
+  isBroken = false;
+  #socket: Socket | null = null;
+  #isHeld = false;
+  #isHeaderAwaited = false;
+  #start: Buffer | null = null;
 
+  /** The connection has been opened, or opened anew. */
   watch(socket: Socket): void {
+    readBeforeFailing(socket);
     const read = socket.read.bind(socket);
-    this.#held = null;
+    this.#socket = socket;
+    this.#start = null;
+    this.isBroken = false;
+    socket.prependListener('error', () => {
+      this.isBroken = true;
+    });
+    // Node.js reads by the same function to find the end, which undici is not to hear of before it has read the rest.
     socket.read = (size?: number) => {
+      if (this.#isHeld) return null;
       const chunk: Buffer | null = read(size);
-      return chunk === null || !this.isHeaderAwaited ? chunk : this.#filter(chunk);
+      return chunk === null || !this.#isHeaderAwaited ? chunk : this.#filter(chunk);
     };
   }
 
-  /** Null when nothing is left for now; the start of a header may be held until it can be told what it is. */
+  /** A request goes out, and its answer is awaited. */
+  begin(): void {
+    this.#isHeld = false;
+    this.#isHeaderAwaited = true;
+  }
+
+  /** Nothing more is read; beyond what the system takes in, the upstream has to wait. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  /** Goes on reading, once undici is done with what it reads now. */
+  release(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    process.nextTick(() => this.#socket?.emit('readable'));
+  }
+
+  /** Null when nothing is left for now; the start of a header may be kept until it can be told what it is. */
   #filter(chunk: Buffer): Buffer | null {
-    let rest = this.#held === null ? chunk : Buffer.concat([this.#held, chunk]);
-    this.#held = null;
+    let rest = this.#start === null ? chunk : Buffer.concat([this.#start, chunk]);
+    this.#start = null;
     for (;;) {
       const start = rest.toString('latin1', 0, continueStartLength);
       const isShort = rest.length < continueStartLength && 'HTTP/1.1 100 '.startsWith(start);
@@ -87,12 +128,30 @@ class ContinueFilter {
       const end = isShort ? -1 : rest.indexOf('\r\n\r\n');
       if (end === -1) {
         if (rest.length > headerBytesMax) break;
-        this.#held = rest.length === 0 ? null : rest;
+        this.#start = rest.length === 0 ? null : rest;
         return null;
       }
       rest = rest.subarray(end + 4);
     }
-    this.isHeaderAwaited = false;
+    this.#isHeaderAwaited = false;
     return rest;
   }
+}
+
+/** How long a connection that cannot be written to is still read. */
+const lastWordsMs = 1_000;
+
+/**
+ * A failed write does not end the connection yet: an upstream that refuses an upload answers and closes, and its answer
+ * may still be there to be read (RFC 9112 §9.6). When there is nothing, reading fails as well, and at once.
+ */
+function readBeforeFailing(socket: Socket): void {
+  const late = (callback: (error?: Error | null) => void) => (error?: Error | null) => {
+    if (error) setTimeout(callback, lastWordsMs, error).unref();
+    else callback();
+  };
+  const write = socket._write.bind(socket);
+  const writeMany = socket._writev?.bind(socket);
+  socket._write = (chunk, encoding, callback) => write(chunk, encoding, late(callback));
+  if (writeMany !== undefined) socket._writev = (chunks, callback) => writeMany(chunks, late(callback));
 }

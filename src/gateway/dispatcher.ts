@@ -6,7 +6,7 @@ import type { Duplex, Readable } from 'node:stream';
 import type { Dispatcher, Pool } from 'undici';
 import type { Upstream } from '../config/config.ts';
 import { TollgateError } from '../errors.ts';
-import { openPool } from './connections.ts';
+import { type Flow, type FlowOptions, openPool } from './connections.ts';
 
 /** One request to an upstream, and who is told how it goes. */
 export interface Errand {
@@ -54,12 +54,7 @@ export interface Receiver {
 }
 
 /** Undici's codes for "too slow"; every other failure is "could not be reached". */
-const timeoutCodes: ReadonlySet<unknown> = new Set([
-  'UND_ERR_CONNECT_TIMEOUT',
-  'UND_ERR_HEADERS_TIMEOUT',
-  'UND_ERR_BODY_TIMEOUT',
-  'ETIMEDOUT',
-]);
+const timeoutCodes: ReadonlySet<unknown> = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'ETIMEDOUT']);
 
 /** Undici's codes for a request that cannot be written as HTTP. */
 const malformedCodes: ReadonlySet<unknown> = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED']);
@@ -75,9 +70,12 @@ export class UpstreamDispatcher {
   send(errand: Errand): void {
     const pool = this.#pools.get(errand.upstream);
     if (pool === undefined) throw new Error(`an errand for an unknown upstream, ${errand.upstream}`);
-    const { path, fields: headers, body, protocol: upgrade, readTimeout: bodyTimeout } = errand;
+    const { path, fields: headers, body, protocol: upgrade } = errand;
     const method = errand.method as Dispatcher.HttpMethod;
-    pool.dispatch({ path, method, headers, body, upgrade, bodyTimeout }, new Exchange(errand));
+    const exchange = new Exchange(errand);
+    const onFlow = (flow: Flow) => exchange.onFlow(flow);
+    const options: Dispatcher.DispatchOptions & FlowOptions = { path, method, headers, body, upgrade, onFlow };
+    pool.dispatch(options, exchange);
   }
 
   /** Closes every connection; exchanges still open fail. Safe to call twice. */
@@ -90,11 +88,19 @@ export class UpstreamDispatcher {
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #errand: Errand;
   #controller: Dispatcher.DispatchController | null = null;
+  #flow: Flow | null = null;
+  /** Runs while more of the answer is awaited. */
+  #readTimer: NodeJS.Timeout | null = null;
   #isOver = false;
 
   constructor(errand: Errand) {
     this.#errand = errand;
     errand.watcher.onStart(() => this.#cancel());
+  }
+
+  /** The connection has been found. */
+  onFlow(flow: Flow): void {
+    this.#flow = flow;
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -122,20 +128,33 @@ class Exchange implements Dispatcher.DispatchHandler {
     watcher.onStatus(status);
     if (this.#isOver) return;
     try {
-      receiver.onHead(status, reason ?? '', fields, () => controller.resume());
+      receiver.onHead(status, reason ?? '', fields, () => this.#goOn());
+      this.#awaitMore();
     } catch (cause) {
       // Whoever waits for the answer has to hear that there is none: undici would keep the error to itself.
       this.#fail(new TollgateError('TG_INTERNAL', {}, cause));
     }
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (!this.#isOver && !this.#errand.receiver.onData(chunk)) controller.pause();
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#isOver) return;
+    if (this.#errand.receiver.onData(chunk)) {
+      this.#awaitMore();
+      return;
+    }
+    this.#flow?.hold();
+    this.#awaitNothing();
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
     if (this.#isOver) return;
-    this.#isOver = true;
+    if (this.#flow?.isBroken) {
+      this.#fail(
+        new TollgateError('TG_UPSTREAM_UNREACHABLE', {}, new Error('the connection broke, and was not closed')),
+      );
+      return;
+    }
+    this.#finish();
     this.#errand.watcher.onWhole();
     this.#errand.receiver.onEnd(fieldsOf(controller.rawTrailers));
   }
@@ -150,7 +169,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       socket.destroy();
       return;
     }
-    this.#isOver = true;
+    this.#finish();
     this.#errand.watcher.onSwitched();
     this.#errand.receiver.onSwitched(fieldsOf(controller.rawHeaders), socket);
   }
@@ -161,19 +180,48 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   #cancel(): void {
     if (this.#isOver) return;
-    this.#isOver = true;
+    this.#finish();
     this.#errand.body?.destroy();
     // Without a controller the request still waits for its connection; it is aborted when it gets one.
     if (this.#controller !== null) abort(this.#controller);
   }
 
   #fail(error: TollgateError): void {
-    this.#isOver = true;
+    this.#finish();
     this.#errand.body?.destroy();
     if (this.#controller !== null) abort(this.#controller);
     this.#errand.watcher.onFailed(error);
     this.#errand.receiver.onFailed(error);
   }
+
+  #finish(): void {
+    this.#isOver = true;
+    this.#awaitNothing();
+    this.#flow?.release();
+  }
+
+  /** The caller has room again. */
+  #goOn(): void {
+    if (this.#isOver) return;
+    this.#awaitMore();
+    this.#flow?.release();
+  }
+
+  #awaitMore(): void {
+    const { readTimeout } = this.#errand;
+    if (this.#isOver || readTimeout === 0) return;
+    if (this.#readTimer !== null) this.#readTimer.refresh();
+    else this.#readTimer = setTimeout(() => this.#fail(noMoreFor(readTimeout)), readTimeout);
+  }
+
+  #awaitNothing(): void {
+    if (this.#readTimer !== null) clearTimeout(this.#readTimer);
+    this.#readTimer = null;
+  }
+}
+
+function noMoreFor(timeoutMs: number): TollgateError {
+  return new TollgateError('TG_UPSTREAM_TIMEOUT', {}, new Error(`no more of the answer for ${timeoutMs} ms`));
 }
 
 /** Undici hands on what it has read: for HTTP/1.1 a list of buffers. Each byte becomes one character, as in Node's own fields. */

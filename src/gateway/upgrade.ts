@@ -5,6 +5,7 @@
 
 import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { whenNoneIsDue } from './due-answers.ts';
 import { hasBody } from './upload.ts';
 
 /** A request for another protocol, and the connection it came on. */
@@ -31,14 +32,17 @@ export function acceptUpgrades(
     const socket = duplex as Socket;
     // The server's own, which ends a connection that it takes for idle; it adds it anew where it begins anew.
     socket.removeAllListeners('timeout');
+    // Nobody else listens any more, and its breaking would be an uncaught exception.
+    socket.on('error', () => socket.destroy());
     const protocol = protocolOf(request);
-    if (protocol === null) {
-      serveWithoutUpgrade(server, request, socket, head);
-      return;
-    }
-    const response = openResponse(request, socket);
-    upgrades.set(request, { protocol, socket, head });
-    serve(request, response);
+    whenNoneIsDue(socket, () => {
+      if (protocol === null) {
+        serveWithoutUpgrade(server, request, socket, head);
+        return;
+      }
+      upgrades.set(request, { protocol, socket, head });
+      serve(request, openResponse(request, socket));
+    });
   });
 }
 
@@ -54,7 +58,6 @@ function openResponse(request: IncomingMessage, socket: Socket): ServerResponse 
   const response = new ServerResponse(request);
   response.shouldKeepAlive = false;
   response.assignSocket(socket);
-  socket.on('error', () => socket.destroy());
   socket.on('drain', () => response.emit('drain'));
   response.once('finish', () => socket.destroySoon());
   return response;

@@ -3,7 +3,17 @@
 import type { ProxyCase } from '../proxy-case.ts';
 import { bodyCases } from './bodies.ts';
 import { malformedCases } from './malformed.ts';
+import { oddAnswerCases } from './odd-answers.ts';
 import { requestCases } from './requests.ts';
+import { streamingCases } from './streaming.ts';
+import { upgradeCases } from './upgrades.ts';
 
 /** Every case; no two have the same name. */
-export const allCases: readonly ProxyCase[] = [...requestCases, ...bodyCases, ...malformedCases];
+export const allCases: readonly ProxyCase[] = [
+  ...requestCases,
+  ...bodyCases,
+  ...malformedCases,
+  ...oddAnswerCases,
+  ...streamingCases,
+  ...upgradeCases,
+];

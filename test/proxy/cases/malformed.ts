@@ -129,6 +129,19 @@ export const malformedCases: readonly ProxyCase[] = [
       assert.deepEqual(heard, []);
     },
   },
+  {
+    name: 'CONNECT from callers who break off at once does no harm',
+    run: async (rig) => {
+      const { front } = await upstream(rig);
+      for (let round = 0; round < 50; round++) {
+        const wire = front.connect();
+        wire.send(front.head('CONNECT h:80 HTTP/1.1', host));
+        wire.socket.once('connect', () => setImmediate(() => wire.socket.resetAndDestroy()));
+        await wire.waitForClose();
+      }
+      assert.equal((await front.call('/')).status, 200);
+    },
+  },
 ];
 
 type Head = Front['head'];
