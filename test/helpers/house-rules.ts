@@ -4,7 +4,7 @@
 import { posix } from 'node:path';
 import { type Import, importsOf, lineAt, type Source } from './sources.ts';
 
-const edge = ['identity', 'gateway', 'api', 'portal', 'observability', 'error-handler', 'intake'];
+const edge = ['identity', 'gateway', 'api', 'portal', 'observability', 'error-handler'];
 
 /** The floors of the house, highest first. A part imports from its own floor or a lower one. */
 const floors: readonly (readonly string[])[] = [

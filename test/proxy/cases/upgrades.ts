@@ -11,7 +11,12 @@ import type { ProxyCase } from '../proxy-case.ts';
 import type { Front, Rig } from '../rig.ts';
 import { headOf } from './upstreams-of-bytes.ts';
 
-const asks = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='];
+const asks = [
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+];
 const accepts = ['HTTP/1.1 101 Switching Protocols', 'Connection: Upgrade', 'Upgrade: websocket'];
 const options = { upgrades: true };
 

@@ -7,8 +7,8 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { BaseLogger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
-import { type ErrorCode, TollgateError } from './errors.ts';
-import { lastDueOn, watchAnswers } from './gateway/due-answers.ts';
+import { type ErrorCode, TollgateError } from '../errors.ts';
+import { lastDueOn, watchAnswers } from './due-answers.ts';
 
 export interface IntakeOptions {
   readonly log: Pick<BaseLogger, 'info'>;
