@@ -129,7 +129,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.#isOver) return;
     try {
       receiver.onHead(status, reason ?? '', fields, () => this.#goOn());
-      this.#awaitMore();
+      if (status === 304) this.#complete([]);
+      else this.#awaitMore();
     } catch (cause) {
       // Whoever waits for the answer has to hear that there is none: undici would keep the error to itself.
       this.#fail(new TollgateError('TG_INTERNAL', {}, cause));
@@ -154,9 +155,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       );
       return;
     }
-    this.#finish();
-    this.#errand.watcher.onWhole();
-    this.#errand.receiver.onEnd(fieldsOf(controller.rawTrailers));
+    this.#complete(fieldsOf(controller.rawTrailers));
   }
 
   onRequestUpgrade(
@@ -184,6 +183,13 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#errand.body?.destroy();
     // Without a controller the request still waits for its connection; it is aborted when it gets one.
     if (this.#controller !== null) abort(this.#controller);
+  }
+
+  /** A 304 is whole with its header: the length in it is that of the body it does not have (RFC 9110 §15.4.5), which undici misses. */
+  #complete(trailers: readonly string[]): void {
+    this.#finish();
+    this.#errand.watcher.onWhole();
+    this.#errand.receiver.onEnd(trailers);
   }
 
   #fail(error: TollgateError): void {

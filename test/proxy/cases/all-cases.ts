@@ -1,7 +1,10 @@
 // The whole proxy suite, in the order of its chapters.
 
 import type { ProxyCase } from '../proxy-case.ts';
+import { answerCases } from './answers.ts';
 import { bodyCases } from './bodies.ts';
+import { connectionCases } from './connections.ts';
+import { leavingCases } from './leaving.ts';
 import { malformedCases } from './malformed.ts';
 import { oddAnswerCases } from './odd-answers.ts';
 import { requestCases } from './requests.ts';
@@ -13,7 +16,10 @@ export const allCases: readonly ProxyCase[] = [
   ...requestCases,
   ...bodyCases,
   ...malformedCases,
+  ...answerCases,
   ...oddAnswerCases,
+  ...connectionCases,
   ...streamingCases,
+  ...leavingCases,
   ...upgradeCases,
 ];
