@@ -120,6 +120,23 @@ export const streamingCases: readonly ProxyCase[] = [
       assert.equal(arrived, muchBytes);
     },
   },
+  ...[65_536, 300_000].map(
+    (size): ProxyCase => ({
+      name: `an answer of ${size} bytes whose connection ends with it arrives whole, with a length and without`,
+      charges: 20,
+      run: async (rig) => {
+        const front = await rig.speak(async (wire) => {
+          const { requestLine } = await headOf(wire);
+          const length = requestLine.includes('/length') ? [`Content-Length: ${size}`] : [];
+          wire.send('HTTP/1.1 200 OK', 'Connection: close', ...length, '', 'x'.repeat(size));
+          wire.socket.end();
+        });
+        for (let round = 0; round < 10; round++) {
+          for (const path of ['/length', '/none']) assert.equal((await front.call(path)).body.length, size);
+        }
+      },
+    }),
+  ),
   {
     name: 'an answer that ends with its connection is whole, however slowly it is read',
     charges: 1,
