@@ -76,6 +76,8 @@ export interface Tables {
     last_used_at: string | null;
     created_at: Generated<string>;
   };
+  /** By what users are known elsewhere: a subject of an issuer. */
+  identities: { issuer: string; subject: string; user_id: string; created_at: Generated<string> };
   leases: { user_id: string; key_id: string; instance: string; amount: number; recall: Recall };
   instances: { id: string; seq: number; fenced: Generated<boolean>; started_at: Generated<string> };
   /** Keys and users whose identity changed, noted by triggers for every instance to read. */

@@ -3,10 +3,12 @@
 
 import { type Kysely, type Migration, type MigrationResultSet, Migrator, sql } from 'kysely';
 import * as theBooks from '../../migrations/0001_the_books.ts';
+import * as identities from '../../migrations/0002_identities.ts';
 import { type Database, type Db, isPostgres } from './database.ts';
 
 const migrations: Record<string, Migration & { drops: string[] }> = {
   '0001_the_books': theBooks,
+  '0002_identities': identities,
 };
 
 const appliedTable = 'tollgate_migrations';

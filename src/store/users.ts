@@ -24,6 +24,7 @@ export interface NewUser {
   readonly email: string | null;
   /** Null takes the local part of the e-mail address, or `service`. */
   readonly name: string | null;
+  readonly picture?: string | null;
   readonly plan: string;
   readonly credits: number;
 }
@@ -32,11 +33,11 @@ const columns = ['id', 'email', 'name', 'plan', 'credits', 'created_at', 'update
 
 /** Creates a user with a `signup` entry for the starting credits. Refuses EMAIL_TAKEN, also in another case. */
 export async function createUser(trx: Trx, user: NewUser, actor: string): Promise<User> {
-  const { email, plan, credits } = user;
+  const { email, plan, credits, picture = null } = user;
   const row = await trx
     .insertInto('users')
     // `posted` 1: the entry below is ours, and the trigger for hand-made users writes none.
-    .values({ id: createId(), email, name: user.name ?? defaultName(email), plan, credits, posted: 1 })
+    .values({ id: createId(), email, name: user.name ?? defaultName(email), picture, plan, credits, posted: 1 })
     .onConflict((conflict) => conflict.doNothing())
     .returning(columns)
     .executeTakeFirst();
@@ -53,13 +54,24 @@ export function defaultName(email: string | null): string {
   return email === null ? 'service' : email.slice(0, email.lastIndexOf('@'));
 }
 
-/** Finds a user by id, or by e-mail address in any case. Refuses USER_NOT_FOUND. */
+/** Finds a user by id, by e-mail address in any case, or by `issuer#subject`. Refuses USER_NOT_FOUND. */
 export async function findUser(db: Db, reference: string): Promise<User> {
+  // An issuer has no fragment (RFC 8414 §2), so the first # ends it; a subject may hold more of them.
+  const [issuer = '', ...rest] = reference.split('#');
+  const identified = db
+    .selectFrom('identities')
+    .select('user_id')
+    .where('issuer', '=', issuer)
+    .where('subject', '=', rest.join('#'));
   const rows = await db
     .selectFrom('users')
     .select(columns)
     .where((where) =>
-      where.or([where('id', '=', reference), where(sql`lower(email)`, '=', sql<string>`lower(${reference})`)]),
+      where.or([
+        where('id', '=', reference),
+        where(sql`lower(email)`, '=', sql<string>`lower(${reference})`),
+        where('id', 'in', identified),
+      ]),
     )
     .execute();
   // An id that somebody chose to look like another's address wins: ids are exact.
