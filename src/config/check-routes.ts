@@ -30,6 +30,7 @@ export function checkRoutes({ routes, upstreams }: Draft<ConfigFile>, report: Re
     checkClaim(report, path, claims, index, route);
   }
   checkNames(report, routes ?? []);
+  warnOfSlashes(report, routes ?? []);
 }
 
 function checkUpstreamName(
@@ -146,4 +147,28 @@ function checkNames(report: Report, routes: readonly (DraftRoute | undefined)[])
     if (holder === undefined) holders.set(route.name, index);
     else report.add(['routes', index, 'name'], `is the name of routes[${holder}] too`, 'Choose another');
   }
+}
+
+/** A path with a slash at its end is another one here, and the same to many servers: then it is a cheap way to a dear route. */
+function warnOfSlashes(report: Report, routes: readonly (DraftRoute | undefined)[]): void {
+  for (const [index, route] of routes.entries()) {
+    const { path = '/', exact } = route ?? {};
+    if (exact !== true || path.endsWith('/')) continue;
+    const [taker] = routes
+      .filter((other) => isCovering(other, `${path}/`))
+      .toSorted((a, b) => (b?.path?.length ?? 0) - (a?.path?.length ?? 0));
+    if (taker === undefined || costOf(taker) >= costOf(route)) continue;
+    const message = `matches the whole path alone: ${path}/ takes the route ${taker.path}, which costs less`;
+    report.warn(['routes', index, 'exact'], message, `Add a route ${path}/ if the upstream takes the two for one`);
+  }
+}
+
+function isCovering(route: DraftRoute | undefined, asked: string): boolean {
+  const { path, exact } = route ?? {};
+  if (path === undefined) return false;
+  return exact === true ? path === asked : asked.startsWith(`${path.replace(/\/$/, '')}/`);
+}
+
+function costOf(route: DraftRoute | undefined): number {
+  return route?.auth === 'none' ? 0 : (route?.cost ?? 1);
 }

@@ -84,3 +84,12 @@ t.test('tls beside an http URL is warned about, because it does nothing', async 
   const text = small.replace('http://h', '{ targets: [http://h], tls: { insecureSkipVerify: false } }');
   t.match(read(text).warnings, [{ line: 2, path: 'upstreams.api.tls' }]);
 });
+
+t.test('an exact route that a slash at the end leads past, to a cheaper one, is warned about', async (t) => {
+  const warningsOf = (...routes: string[]) => read(withRoutes('path: /', ...routes)).warnings;
+  t.match(warningsOf('path: /dear, exact: true, cost: 100'), [
+    { line: 5, path: 'routes[1].exact', message: /\/dear\/ takes the route \/, / },
+  ]);
+  t.same(warningsOf('path: /dear, exact: true, cost: 100', 'path: /dear/, exact: true, cost: 100'), []);
+  t.same(warningsOf('path: /dear, exact: true'), []);
+});
