@@ -168,12 +168,31 @@ t.test('the first credential that is present decides', async (t) => {
 t.test('a key in the query string is refused with a hint, on public routes too', async (t) => {
   const gate = await startTestGateway(t, 'sqlite', `${everything}\n  - { path: /open, upstream: api, auth: none }`);
   const key = await gate.newKey('u', 100);
-  for (const path of [`/?api_key=${key}`, `/open?x=1&k=${key}&y=2`, `/?${key}`, `/?token=Bearer%20${key}`]) {
+  const encoded = `%74g%5F${key.slice(3)}`;
+  const queries = [
+    `api_key=${key}`,
+    `x=1&k=${key}&y=2`,
+    key,
+    `token=Bearer%20${key}`,
+    `k=${key};x=1`,
+    `k=%22${key}%22`,
+  ];
+  queries.push(
+    `k=a,${key}`,
+    `k=${key}%20`,
+    `k=${encoded}`,
+    `k=Bearer%2520${encoded.replaceAll('%', '%25')}`,
+    `?/${key}/`,
+  );
+  for (const path of ['/', '/open'].flatMap((path) => queries.map((query) => `${path}?${query}`))) {
     const answer = await gate.call(null, path);
-    t.equal(answer.status, 401);
+    t.equal(answer.status, 401, path);
     t.match(await answer.json(), { error: /query string/ });
   }
   t.equal(gate.upstream.seen.length, 0);
+  for (const query of [`k=${key.slice(0, -1)}`, 'k=tg_', '%', 'x=100%25&tg_x=%zz', `k=${key.replace('tg_', 'tg-')}`]) {
+    t.equal((await gate.call(null, `/open?${query}`)).status, 200, 'what is no key passes');
+  }
 });
 
 t.test('a public route asks for no credential and charges nobody', async (t) => {
