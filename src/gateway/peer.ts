@@ -49,7 +49,6 @@ export function readPeer(
   clientHost: string | null,
 ): Peer {
   const address = plainAddress(remoteAddress);
-  const element = forwardedElement(address, clientHost);
   if (trust === null || !isTrustedAddress(trust, address)) {
     return {
       isTrusted: false,
@@ -57,18 +56,23 @@ export function readPeer(
       forwardedFor: address,
       forwardedProto: 'http',
       forwardedHost: clientHost,
-      forwarded: element,
+      forwarded: forwardedElement(address, clientHost, 'http'),
     };
   }
   const hops = readHops(valueIn(headers, 'x-forwarded-for'));
+  const { farthest, place, trusted } = vouchedFor(trust, address, hops);
+  const proto = matching(itemIn(headers, 'x-forwarded-proto', trusted), schemePattern)?.toLowerCase() ?? 'http';
+  const host = matching(itemIn(headers, 'x-forwarded-host', trusted), hostPattern) ?? clientHost;
   const elements = valueIn(headers, 'forwarded');
   return {
     isTrusted: true,
-    clientAddress: farthestVouchedFor(trust, address, hops),
+    clientAddress: farthest,
     forwardedFor: [...hops, address].join(', '),
-    forwardedProto: matching(valueIn(headers, 'x-forwarded-proto'), schemePattern)?.toLowerCase() ?? 'http',
-    forwardedHost: matching(valueIn(headers, 'x-forwarded-host'), hostPattern) ?? clientHost,
-    forwarded: forwardedPattern.test(elements) ? `${elements}, ${element}` : element,
+    forwardedProto: proto,
+    forwardedHost: host,
+    forwarded: forwardedPattern.test(elements)
+      ? `${elements}, ${forwardedElement(address, clientHost, 'http')}`
+      : elementsFor([...hops, address], place, host, proto),
   };
 }
 
@@ -126,16 +130,28 @@ function addressOf(hop: string): string | null {
   return isIP(address) === 0 ? null : plainAddress(address.toLowerCase());
 }
 
+interface Vouched {
+  readonly farthest: string;
+  /** Its place among the hops; behind them all where it is the peer. */
+  readonly place: number;
+  /** How many of the hops are trusted proxies. */
+  readonly trusted: number;
+}
+
 /** From the peer on, as long as who vouches is trusted. */
-function farthestVouchedFor(trust: BlockList, peer: string, hops: readonly string[]): string {
+function vouchedFor(trust: BlockList, peer: string, hops: readonly string[]): Vouched {
   let farthest = peer;
+  let place = hops.length;
+  let trusted = 0;
   for (let i = hops.length - 1; i >= 0; i--) {
     const address = addressOf(hops[i] ?? '');
     if (address === null) break;
     farthest = address;
+    place = i;
     if (!isTrustedAddress(trust, address)) break;
+    trusted += 1;
   }
-  return farthest;
+  return { farthest, place, trusted };
 }
 
 function isTrustedAddress(trust: BlockList, address: string): boolean {
@@ -149,11 +165,22 @@ function plainAddress(address: string | undefined): string {
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice('::ffff:'.length) : address;
 }
 
-/** RFC 7239: IPv6 addresses in brackets, and what has a colon in quotes. */
-function forwardedElement(address: string, host: string | null): string {
-  const node = address.includes(':') ? `"[${address}]"` : address;
+/** What X-Forwarded-* says, as `Forwarded` says it. Host and scheme are those that the client, at its place, has used. */
+function elementsFor(hops: readonly string[], client: number, host: string | null, proto: string): string {
+  const addresses = hops.map((hop) => addressOf(hop) ?? 'unknown');
+  return addresses
+    .map((address, i) => (i === client ? forwardedElement(address, host, proto) : `for=${quotedNode(address)}`))
+    .join(', ');
+}
+
+function forwardedElement(address: string, host: string | null, proto: string): string {
   const hostPart = host === null ? '' : `;host="${quotable(host)}"`;
-  return `for=${node}${hostPart};proto=http`;
+  return `for=${quotedNode(address)}${hostPart};proto=${proto}`;
+}
+
+/** RFC 7239: IPv6 addresses in brackets, and what has a colon in quotes. */
+function quotedNode(address: string): string {
+  return address.includes(':') ? `"[${address}]"` : address;
 }
 
 function quotable(text: string): string {
@@ -163,6 +190,15 @@ function quotable(text: string): string {
 /** A field's value; empty when it is absent. */
 function valueIn(headers: Headers, key: string): string {
   return String(headers[key] ?? '');
+}
+
+/**
+ * What the outermost trusted proxy says, of a field that proxies set or append to: each trusted hop between it and the
+ * peer may have added one item, and what stands left of its own is a claim of the client's.
+ */
+function itemIn(headers: Headers, key: string, trustedHops: number): string {
+  const items = valueIn(headers, key).split(',');
+  return items[Math.max(0, items.length - 1 - trustedHops)]?.trim() ?? '';
 }
 
 function matching(value: string, pattern: RegExp): string | null {

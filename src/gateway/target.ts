@@ -25,11 +25,11 @@ export function locationOf(route: Route, upstream: Upstream, location: string, c
   if (path === null) return location;
   const inner = withoutPrefix(path, basePathOf(upstream));
   if (inner === null) return location;
-  if (route.rewritePrefix === null) return rooted(inner);
+  if (route.rewritePrefix === null) return onOwnHost(inner);
   const { from, to } = prefixesOf(route, route.rewritePrefix);
   const rest = withoutPrefix(inner, to);
   if (rest === null || (route.exact && rest.startsWith('/'))) return location;
-  return rooted(from + rest);
+  return onOwnHost(from + rest);
 }
 
 /** What would happen to a call. */
@@ -93,6 +93,11 @@ function prefixesOf(route: Route, rewritePrefix: string): { from: string; to: st
 
 function rooted(path: string): string {
   return path.startsWith('/') ? path : `/${path}`;
+}
+
+/** A path that begins with two slashes, either way round, would be read as another host. */
+function onOwnHost(path: string): string {
+  return /^\/[/\\]/.test(path) ? `/.${path}` : rooted(path);
 }
 
 function withoutSlash(path: string): string {

@@ -83,7 +83,7 @@ t.test('an IPv6 peer stands in brackets and quotes in Forwarded, bare in X-Forwa
   t.match(from('2001:db8:1::5', { 'x-forwarded-for': '2001:DB8:9::1' }), {
     clientAddress: '2001:db8:9::1',
     forwardedFor: '2001:DB8:9::1, 2001:db8:1::5',
-    forwarded: 'for="[2001:db8:1::5]";host="api.example";proto=http',
+    forwarded: 'for="[2001:db8:9::1]";host="api.example";proto=http, for="[2001:db8:1::5]"',
   });
 });
 
@@ -127,17 +127,42 @@ t.test('of an endless list only the nearest hops are read', async (t) => {
   t.equal(forwardedFor.split(', ').length, 65);
 });
 
+t.test('where proxies send X-Forwarded-* alone, Forwarded says the same', async (t) => {
+  const fields = { 'x-forwarded-proto': 'https', 'x-forwarded-host': 'shop.example' };
+  const forwarded = (forwardedFor: string) =>
+    from('10.0.0.2', { ...fields, 'x-forwarded-for': forwardedFor }).forwarded;
+  const facts = 'host="shop.example";proto=https';
+  t.equal(forwarded('198.51.100.1:4711'), `for=198.51.100.1;${facts}, for=10.0.0.2`);
+  t.equal(
+    forwarded('6.6.6.6, 198.51.100.1, 10.0.0.1'),
+    `for=6.6.6.6, for=198.51.100.1;${facts}, for=10.0.0.1, for=10.0.0.2`,
+  );
+  t.equal(forwarded('198.51.100.1, unknown'), `for=198.51.100.1, for=unknown, for=10.0.0.2;${facts}`);
+  t.equal(forwarded(''), `for=10.0.0.2;${facts}`);
+});
+
+t.test('of a scheme or host that proxies append to, the word of the outermost trusted one counts', async (t) => {
+  const told = (hops: string, list: string) => {
+    const fields = { 'x-forwarded-for': hops, 'x-forwarded-proto': list, 'x-forwarded-host': list };
+    const { forwardedProto, forwardedHost } = from('10.0.0.2', fields);
+    return [forwardedProto, forwardedHost];
+  };
+  t.same(told('198.51.100.1, 10.0.0.1', 'https, http'), ['https', 'https'], 'two trusted proxies, two items');
+  t.same(told('198.51.100.1', 'https, http'), ['http', 'http'], 'what the client claimed stays a claim');
+  t.same(told('198.51.100.1, 10.0.0.1', 'https'), ['https', 'https'], 'one that was set and not appended to');
+});
+
 t.test('a malformed scheme, host or Forwarded of a trusted proxy is dropped', async (t) => {
   const { forwardedProto, forwardedHost, forwarded } = from('10.0.0.1');
   const plain = { forwardedProto, forwardedHost, forwarded };
-  for (const proto of ['', 'ftp', 'https, http', 'https;x', 'javascript:']) {
+  for (const proto of ['', 'ftp', 'https, ftp', 'https;x', 'javascript:']) {
     t.match(from('10.0.0.1', { 'x-forwarded-proto': proto }), plain, proto);
   }
   for (const host of [
     '',
     'a b',
     'a/b',
-    'a, b',
+    'a, <b>',
     'user@a',
     'a:port',
     'a:999999',

@@ -35,6 +35,10 @@ t.test('a location at the upstream is mapped back to where the client finds it',
   t.equal(locationOf(sampleRoute('/'), plain, 'HTTP://127.0.0.1:4000', null), '/');
   t.equal(locationOf(sampleRoute('/'), plain, 'http://127.0.0.1:4000?a', null), '/?a');
   t.equal(locationOf(sampleRoute('/'), plain, '/a', null), '/a');
+  for (const path of ['//evil.example/x', '/\\evil.example/x']) {
+    t.equal(locationOf(sampleRoute('/'), plain, `http://127.0.0.1:4000${path}`, null), `/.${path}`, 'no other host');
+    t.equal(locationOf(sampleRoute('/'), based, `/base${path}`, null), `/.${path}`);
+  }
   t.equal(locationOf(sampleRoute('/'), based, 'https://API.example:443/base/a', null), '/a');
   t.equal(locationOf(sampleRoute('/'), based, '//api.example/base/a', null), '/a');
   t.equal(locationOf(sampleRoute('/'), based, '/base', null), '/');
