@@ -5,6 +5,7 @@ import fastify, { type FastifyInstance, LogController } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
 import type { Config } from './config/config.ts';
 import { answerError, type ErrorAnswerOptions, registerErrorHandler } from './error-handler.ts';
+import { prepareClosing } from './gateway/closing.ts';
 import { corsFields } from './gateway/cors.ts';
 import { gateway } from './gateway/gateway.ts';
 import { serverOptions, watchIntake } from './gateway/intake.ts';
@@ -77,7 +78,8 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
     closers.push(() => ops.close());
     const openCalls = new OpenCalls();
     const app = await createServer(config, { log, meter, openCalls, knownKeys, metrics });
-    closers.push(() => closeWithin(app, openCalls, config.server.shutdownTimeout));
+    const closeServer = prepareClosing(app, openCalls);
+    closers.push(() => closeServer(config.server.shutdownTimeout));
 
     const opsAddress = await ops.listen({ ...config.ops });
     const address = await app.listen({ host: config.server.host, port: config.server.port });
@@ -174,14 +176,4 @@ function obstaclesOf(meter: Meter, isClosing: boolean): string[] {
   const obstacles = isClosing ? ['shutting down'] : [];
   if (!meter.state().isStoreUp) obstacles.push('the database does not answer');
   return obstacles;
-}
-
-/** Waits for the calls in flight; what the limit finds still open is cut and not charged. */
-async function closeWithin(app: FastifyInstance, openCalls: OpenCalls, limitMs: number): Promise<void> {
-  const closed = app.close();
-  const isClosed = await Promise.race([closed.then(() => true), setTimeout(limitMs, false, { ref: false })]);
-  if (isClosed) return;
-  openCalls.giveUp();
-  app.server.closeAllConnections();
-  await closed;
 }

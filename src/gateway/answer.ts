@@ -8,7 +8,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { TollgateError } from '../errors.ts';
 import type { Call } from './call.ts';
 import type { Receiver } from './dispatcher.ts';
-import { acceptsTrailers, fieldValue, passingFields } from './fields.ts';
+import { cutAnswer } from './due-answers.ts';
+import { acceptsTrailers, fieldValue } from './fields.ts';
 
 export interface AnswerParts {
   readonly request: FastifyRequest;
@@ -16,6 +17,8 @@ export interface AnswerParts {
   readonly call: Call;
   /** The fields for the caller, from the upstream's. */
   readonly fieldsFor: (fields: readonly string[]) => string[];
+  /** What of an interim answer's fields, or of trailers, is for the caller. */
+  readonly passing: (fields: readonly string[]) => string[];
   /** Takes over when the upstream has accepted an upgrade; never called for a request that asks for none. */
   readonly onSwitched: (fields: readonly string[], socket: Duplex) => void;
 }
@@ -43,7 +46,7 @@ export class Answer implements Receiver {
     const { socket } = raw;
     if (status < 102 || socket === null || raw.headersSent || this.#parts.request.raw.httpVersion !== '1.1') return;
     const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Interim'}`];
-    const passing = passingFields(fields);
+    const passing = this.#parts.passing(fields);
     for (let i = 0; i + 1 < passing.length; i += 2) lines.push(`${passing[i]}: ${passing[i + 1]}`);
     socket.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
   }
@@ -58,8 +61,10 @@ export class Answer implements Receiver {
   onData(chunk: Buffer): boolean {
     const { reply, call } = this.#parts;
     this.#writeHead();
+    // Who listens while sending is not late.
+    if (call.uploadStalledSince !== null) call.uploadStalledSince = performance.now();
     if (reply.raw.write(chunk)) return true;
-    call.answerStalledSince = performance.now();
+    this.#awaitCaller();
     reply.raw.once('drain', () => {
       call.answerStalledSince = null;
       this.#resume();
@@ -68,15 +73,23 @@ export class Answer implements Receiver {
   }
 
   onEnd(trailers: readonly string[]): void {
-    const { request, reply, call } = this.#parts;
+    const { request, reply, passing } = this.#parts;
     this.#writeHead();
     const { raw } = reply;
     if (trailers.length > 0 && raw.chunkedEncoding && acceptsTrailers(request.raw)) {
-      raw.addTrailers(pairsOf(passingFields(trailers)));
+      raw.addTrailers(pairsOf(passing(trailers)));
     }
     raw.end();
-    // From now on it is the caller's turn to read, until the connection says that all is handed over.
-    call.answerStalledSince = performance.now();
+    // Until the connection says that all is handed over.
+    this.#awaitCaller();
+  }
+
+  /** From now on it is the caller's turn to read; of an answer behind others, from its own turn on. */
+  #awaitCaller(): void {
+    const { reply, call } = this.#parts;
+    const { raw } = reply;
+    if (raw.socket !== null) call.answerStalledSince = performance.now();
+    else raw.once('socket', () => this.#awaitCaller());
   }
 
   onSwitched(fields: readonly string[], socket: Duplex): void {
@@ -90,11 +103,9 @@ export class Answer implements Receiver {
     const { raw } = reply;
     if (!raw.headersSent) {
       call.refuse(error);
-    } else if (raw.chunkedEncoding || this.#hasLength || raw.socket === null) {
-      raw.destroy();
     } else {
       // Without a length the end of the connection is the end of the answer, unless it is a reset.
-      raw.socket.resetAndDestroy();
+      cutAnswer(raw, { isReset: !raw.chunkedEncoding && !this.#hasLength });
     }
   }
 

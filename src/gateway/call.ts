@@ -128,9 +128,9 @@ export class Call implements CallFacts, Watcher {
     this.#advance();
   }
 
-  /** The gateway stops and cuts the call. */
-  giveUp(): void {
-    this.upstreamError ??= 'cut by the end of the gateway';
+  /** The gateway cuts the call, which is not charged. `why` is for the log. */
+  giveUp(why: string): void {
+    if (this.outcome === null) this.upstreamError ??= why;
     this.onOwnAnswer();
     this.#disconnect();
   }
@@ -150,9 +150,10 @@ export class Call implements CallFacts, Watcher {
     const limitMs = this.route.readTimeout;
     if (limitMs === 0 || this.caller !== 'waiting') return;
     if (this.answerStalledSince !== null && nowMs - this.answerStalledSince > limitMs) {
+      this.onCallerClosed(false);
       this.#disconnect();
     } else if (this.uploadStalledSince !== null && nowMs - this.uploadStalledSince > limitMs) {
-      if (!this.#answerWith(new TollgateError('TG_REQUEST_TIMEOUT'))) this.#disconnect();
+      this.refuse(new TollgateError('TG_REQUEST_TIMEOUT'));
     }
   }
 

@@ -177,42 +177,41 @@ export function answerFields(
   const named = namesInConnection(fieldValue(upstreamFields, 'connection'));
   const { dropped, set } = rules.response;
   const fields: string[] = [];
-  let vary = -1;
   let saysHowToCache = rules.response.names.has('cache-control');
   for (let i = 0; i + 1 < upstreamFields.length; i += 2) {
     const name = upstreamFields[i] ?? '';
     const value = upstreamFields[i + 1] ?? '';
     const key = name.toLowerCase();
     if (staysBehind(key) || named.has(key) || dropped.has(key)) continue;
-    if (key === 'vary') vary = fields.length + 1;
-    else if (key === 'cache-control') saysHowToCache = true;
+    if (key === 'cache-control') saysHowToCache = true;
     if (key === 'content-disposition') {
       // After a Content-Length, Node.js would take the bytes of this one field for UTF-8 and refuse or rewrite them.
       fields.unshift(name, value);
-      if (vary !== -1) vary += 2;
     } else {
       fields.push(name, isLocation(key) ? locationOf(rules.route, rules.upstream, value, facts.clientHost) : value);
     }
   }
   for (const part of set) fields.push(part);
-  fields.push('X-Request-Id', facts.requestId);
+  if (!dropped.has('x-request-id')) fields.push('X-Request-Id', facts.requestId);
   if (facts.credits !== null) {
     fields.push('X-Credits-Cost', String(facts.credits.cost));
     fields.push('X-Credits-Remaining', String(facts.credits.remaining));
   }
   if (credentialNames === null) return fields;
-  if (vary === -1) vary = fields.push('Vary', '') - 1;
-  fields[vary] = varyWith(upstreamFields, fields[vary] ?? '', credentialNames);
+  addVary(fields, credentialNames);
   if (!saysHowToCache) fields.push('Cache-Control', 'private');
   return fields;
 }
 
-/** What of an interim answer, or of trailers, is for the caller: all that does not belong to one connection or the gateway. */
-export function passingFields(upstreamFields: readonly string[]): string[] {
+/**
+ * What of an interim answer, or of trailers, is for the caller: all that does not belong to one connection or the gateway,
+ * and that no rule of the route removes or replaces.
+ */
+export function passingFields(upstreamFields: readonly string[], { response: { dropped } }: FieldRules): string[] {
   const fields: string[] = [];
   for (let i = 0; i + 1 < upstreamFields.length; i += 2) {
     const key = (upstreamFields[i] ?? '').toLowerCase();
-    if (!staysBehind(key) && key !== 'content-length')
+    if (!staysBehind(key) && !dropped.has(key) && key !== 'content-length')
       fields.push(upstreamFields[i] ?? '', upstreamFields[i + 1] ?? '');
   }
   return fields;
@@ -246,11 +245,16 @@ export function fieldValue(fields: readonly string[], key: string): string | und
   return all;
 }
 
-/** The last line of `Vary`, and the credential fields that no line names. */
-function varyWith(upstreamFields: readonly string[], line: string, names: readonly string[]): string {
-  const all = `${fieldValue(upstreamFields, 'vary') ?? ''},${line}`.toLowerCase().split(',');
-  const present = new Set(all.map((name) => name.trim()));
-  if (present.has('*')) return line;
-  const missing = names.filter((name) => !present.has(name));
-  return [...(line === '' ? [] : [line]), ...missing].join(', ');
+/** Has `Vary` name the credential fields, in its last line or in one of its own. */
+function addVary(fields: string[], names: readonly string[]): void {
+  const said = fieldValue(fields, 'vary')?.toLowerCase().split(',') ?? [];
+  const present = new Set(said.map((name) => name.trim()));
+  const missing = present.has('*') ? [] : names.filter((name) => !present.has(name));
+  if (missing.length === 0) return;
+  for (let i = fields.length - 2; i >= 0; i -= 2) {
+    if (fields[i]?.toLowerCase() !== 'vary') continue;
+    fields[i + 1] = [...(fields[i + 1] === '' ? [] : [fields[i + 1]]), ...missing].join(', ');
+    return;
+  }
+  fields.push('Vary', missing.join(', '));
 }

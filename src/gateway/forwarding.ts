@@ -10,7 +10,15 @@ import { Answer } from './answer.ts';
 import type { Call } from './call.ts';
 import { withCors } from './cors.ts';
 import { UpstreamDispatcher } from './dispatcher.ts';
-import { answerFields, compileFieldRules, type FieldRules, fieldValue, hostOf, requestFields } from './fields.ts';
+import {
+  answerFields,
+  compileFieldRules,
+  type FieldRules,
+  fieldValue,
+  hostOf,
+  passingFields,
+  requestFields,
+} from './fields.ts';
 import type { OpenCalls } from './open-calls.ts';
 import { compileTrust } from './peer.ts';
 import { targetOf } from './target.ts';
@@ -134,5 +142,6 @@ function openAnswer(
     const protocol = fieldValue(fields, 'upgrade') ?? upgrade.protocol;
     tunnels.open({ upgrade, reply, fields: fieldsFor(fields), protocol, upstream, idleMs });
   };
-  return new Answer({ request, reply, call, fieldsFor, onSwitched });
+  const passing = (fields: readonly string[]) => passingFields(fields, rules);
+  return new Answer({ request, reply, call, fieldsFor, passing, onSwitched });
 }

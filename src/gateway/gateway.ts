@@ -8,6 +8,7 @@ import { TollgateError } from '../errors.ts';
 import type { Hold } from '../meter/meter.ts';
 import { costOf } from '../pricing.ts';
 import { Call, type CallMeter } from './call.ts';
+import { cutAnswer, isEndedHere } from './due-answers.ts';
 import { type ForwardingOptions, forwarding } from './forwarding.ts';
 import { acceptUpgrades } from './upgrade.ts';
 import { checkAnnouncedLength, hasBody } from './upload.ts';
@@ -49,7 +50,6 @@ function holdCredits(
     done();
     return undefined;
   }
-  checkAnnouncedLength(request.raw, route.maxBodySize);
   const cost = costOf(route);
   const user = request.isPublic ? null : request.user;
   if (!request.isPublic && user === null) throw new Error('a call on a private route was not identified');
@@ -91,13 +91,16 @@ function openCall(
     reply.send(error);
     return true;
   };
-  const disconnect = () => void reply.raw.destroy();
+  const disconnect = () => cutAnswer(reply.raw);
   const call = new Call({ route, user, hold, meter, isRequestWhole, answerWith, disconnect });
   request.call = call;
   openCalls.add(call);
-  reply.raw.once('close', () => call.onCallerClosed(reply.raw.writableFinished));
-  // A pipelined request waits for its turn without a socket, and is never told that the connection is gone.
-  if (reply.raw.socket === null) raw.socket.once('close', () => call.onCallerClosed(reply.raw.writableFinished));
+  reply.raw.once('close', () => {
+    const isServed = reply.raw.writableFinished;
+    if (!isServed && isEndedHere(raw.socket)) call.giveUp('cut with its connection, by the gateway');
+    else call.onCallerClosed(isServed);
+  });
+  checkAnnouncedLength(raw, route.maxBodySize);
 }
 
 /** The gateway answers with an error: what the upstream said until now is void. */

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import type { BaseLogger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import { type ErrorCode, TollgateError } from '../errors.ts';
-import { lastDueOn, watchAnswers } from './due-answers.ts';
+import { lastDueOn, watchAnswers, whenNoneIsDue } from './due-answers.ts';
 
 export interface IntakeOptions {
   readonly log: Pick<BaseLogger, 'info'>;
@@ -40,10 +40,12 @@ export function watchIntake(server: Server, options: IntakeOptions): void {
   // The body is asked for when the call is admitted; an expectation that nobody knows is refused like other faults.
   server.on('checkContinue', serve);
   server.on('checkExpectation', serve);
-  server.on('connect', (_request, socket) => {
-    refuse(socket as Socket, new TollgateError('TG_METHOD_NOT_ALLOWED'), options, null, [
-      'Allow: GET, HEAD, POST, PUT',
-    ]);
+  server.on('connect', (_request, duplex) => {
+    const socket = duplex as Socket;
+    // The server has let go of the connection, and its breaking would be an uncaught exception.
+    socket.on('error', () => socket.destroy());
+    const error = new TollgateError('TG_METHOD_NOT_ALLOWED');
+    whenNoneIsDue(socket, () => refuse(socket, error, options, null, ['Allow: GET, HEAD, POST, PUT']));
   });
   server.removeAllListeners('clientError');
   server.on('clientError', (error, duplex) => {
@@ -93,8 +95,6 @@ function refuse(
 ): void {
   const requestId = uuidv7();
   const body = JSON.stringify({ error: message });
-  // After a CONNECT the connection is nobody's, and its breaking would be an uncaught exception.
-  socket.on('error', () => socket.destroy());
   socket.end(
     [
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,

@@ -39,6 +39,6 @@ export class OpenCalls {
 
   /** Ends every open call without a charge: it is the gateway that cuts it. */
   giveUp(): void {
-    for (const call of [...this.#calls]) call.giveUp();
+    for (const call of [...this.#calls]) call.giveUp('cut by the end of the gateway');
   }
 }

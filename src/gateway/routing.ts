@@ -70,7 +70,7 @@ async function registerRouting(app: FastifyInstance, { routes, cors }: RoutingOp
       request.matched = found.route;
       request.isPublic = asked !== null || found.route.auth === 'none';
       if (asked !== null && cors !== null) {
-        reply.code(204).header('x-request-id', request.id);
+        reply.code(204).headers({ 'x-request-id': request.id, 'cache-control': 'no-store' });
         reply.headers(preflightFields(cors, request.headers, found.route.methods)).send();
         return;
       }

@@ -12,7 +12,8 @@ export interface OpsOptions {
 
 /** Makes the server, without listening. */
 export function createOps({ metrics, obstacles }: OpsOptions): FastifyInstance {
-  const app = fastify({ logger: false });
+  // Nobody who is connected here keeps the gateway from ending.
+  const app = fastify({ logger: false, forceCloseConnections: true });
   app.addHook('onRequest', (_request, reply, done) => {
     reply.header('cache-control', 'no-store');
     done();

@@ -148,7 +148,7 @@ t.test(
       'X-Forwarded-For: 203.0.113.9, 192.0.2.7',
       'X-Forwarded-Proto: https',
       'X-Forwarded-Host: shop.example',
-      'Forwarded: for=192.0.2.7;proto=http',
+      'Forwarded: for=203.0.113.9;host="shop.example";proto=https, for=192.0.2.7',
     ]);
     t.end();
   },
@@ -290,8 +290,33 @@ t.test('rules of a route remove and set fields of the answer', (t) => {
   t.end();
 });
 
+t.test('callers are told apart by shared caches whatever a route does to Vary', (t) => {
+  const varyWith = (response: { set: Record<string, string>; remove: string[] }) => {
+    const headers = { request: { set: {}, remove: [] }, response };
+    const fields = answer(['Vary Authorization'], compileFieldRules(sampleRoute('/', { headers }), upstream, null));
+    return fields.filter((field) => /^vary /i.test(field));
+  };
+  t.strictSame(varyWith({ set: {}, remove: ['vary'] }), ['Vary authorization, x-api-key']);
+  t.strictSame(varyWith({ set: { vary: 'Accept' }, remove: [] }), ['vary Accept, authorization, x-api-key']);
+  t.strictSame(varyWith({ set: { vary: '*' }, remove: [] }), ['vary *']);
+  t.end();
+});
+
+t.test('a request id that a route sets stands in for ours', (t) => {
+  const headers = { request: { set: {}, remove: [] }, response: { set: { 'x-request-id': 'mine' }, remove: [] } };
+  const fields = answer([], compileFieldRules(sampleRoute('/', { headers }), upstream, null));
+  t.strictSame(
+    fields.filter((field) => /^x-request-id /i.test(field)),
+    ['x-request-id mine'],
+  );
+  t.end();
+});
+
 t.test('interim answers and trailers keep what is for the caller', (t) => {
-  t.strictSame(passingFields(['Link', '</a>', 'Connection', 'x', 'X-Credits-Cost', '0']), ['Link', '</a>']);
+  const fields = ['Link', '</a>', 'Connection', 'x', 'X-Credits-Cost', '0', 'Server', 'x'];
+  const response = { set: {}, remove: ['server'] };
+  const rules = compileFieldRules(sampleRoute('/', { headers: { request: response, response } }), upstream, null);
+  t.strictSame(passingFields(fields, rules), ['Link', '</a>']);
   for (const te of ['trailers', 'gzip, Trailers;q=1']) t.ok(acceptsTrailers({ headers: { te } }), te);
   for (const te of ['', 'gzip', 'notrailers']) t.notOk(acceptsTrailers({ headers: { te } }), te);
   t.end();

@@ -25,6 +25,7 @@ export interface TestGateway {
 export interface Settings {
   readonly server?: string;
   readonly upstream?: string;
+  readonly shutdownTimeout?: string;
 }
 
 /** `routes` is the YAML under `routes:`; upstream `api` is a test upstream that answers with `answer`. */
@@ -33,12 +34,12 @@ export async function startTestGateway(
   dialect: Dialect,
   routes: string,
   answer?: RequestListener,
-  { server = '', upstream: upstreamSettings = '' }: Settings = {},
+  { server = '', upstream: upstreamSettings = '', shutdownTimeout = '2s' }: Settings = {},
 ): Promise<TestGateway> {
   const upstream = await startUpstream(t, answer);
   const test = await emptyDatabase(t, dialect);
   const text = [
-    `server: { host: 127.0.0.1, port: 0, shutdownTimeout: 2s, ${server} }`,
+    `server: { host: 127.0.0.1, port: 0, shutdownTimeout: ${shutdownTimeout}, ${server} }`,
     'ops: { host: 127.0.0.1, port: 0 }',
     `database: { url: "${test.url}", schema: ${test.schema} }`,
     `upstreams: { api: { targets: ["${upstream.url}"], ${upstreamSettings} } }`,

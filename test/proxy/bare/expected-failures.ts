@@ -34,6 +34,8 @@ const listed: Readonly<Record<string, string>> = {
   'a request with two Authorization fields is refused': forwarded,
   'a request with a version of HTTP/2 is refused': forwarded,
   'a URL beyond the limit is a 414': "Node's parser tells no URL from a header: it is a 431",
+  'a call behind a request after which the connection closes is given up, and not charged': forwarded,
+  'a CONNECT behind a call does not overtake its answer': 'the connection is dropped, with the answer',
   'a malformed request does not spoil the answer to the one before it': 'its 400 overtakes the answer, and ends it',
   ...because('the reason phrase is that of the status', [
     'HTTP/1.1 200 Splendid arrives with its reason phrase',

@@ -7,6 +7,7 @@ import { connectionCases } from './connections.ts';
 import { leavingCases } from './leaving.ts';
 import { malformedCases } from './malformed.ts';
 import { oddAnswerCases } from './odd-answers.ts';
+import { pipeliningCases } from './pipelining.ts';
 import { requestCases } from './requests.ts';
 import { streamingCases } from './streaming.ts';
 import { upgradeCases } from './upgrades.ts';
@@ -21,5 +22,6 @@ export const allCases: readonly ProxyCase[] = [
   ...connectionCases,
   ...streamingCases,
   ...leavingCases,
+  ...pipeliningCases,
   ...upgradeCases,
 ];

@@ -2,6 +2,7 @@
 
 import { strict as assert } from 'node:assert';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout } from 'node:timers/promises';
 import { until } from '../../helpers/until.ts';
 import type { ProxyCase } from '../proxy-case.ts';
 import type { Front, Rig } from '../rig.ts';
@@ -102,6 +103,26 @@ export const leavingCases: readonly ProxyCase[] = [
       const { request } = await exchange();
       assert.equal((await wire.answer()).status, 408);
       await untilTrue(() => request.destroyed);
+    },
+  },
+  {
+    name: 'a caller that goes on listening may take its time to send',
+    charges: 1,
+    options: { readTimeoutMs: 300 },
+    run: async (rig) => {
+      const { front, exchange } = await waiting(rig);
+      const wire = front.connect();
+      wire.send(`${front.head('POST / HTTP/1.1', 'Host: h', 'Transfer-Encoding: chunked')}4\r\nsome\r\n`);
+      const { response } = await exchange();
+      // Longer than the limit, and than two looks at all calls for it.
+      for (let i = 0; i < 15; i++) {
+        response.write(`event ${i} `);
+        await wire.waitFor(`event ${i} `);
+        await setTimeout(100);
+      }
+      wire.send('0', '', '');
+      response.end('end');
+      assert.match((await wire.answer()).body, /^event 0 .*event 14 end$/);
     },
   },
   {
