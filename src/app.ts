@@ -11,8 +11,10 @@ import { gateway } from './gateway/gateway.ts';
 import { serverOptions, watchIntake } from './gateway/intake.ts';
 import { OpenCalls } from './gateway/open-calls.ts';
 import { routerUrlOf, routing } from './gateway/routing.ts';
-import { identity } from './identity/identity.ts';
-import { KnownKeys } from './identity/known-keys.ts';
+import { BearerTokens } from './identity/bearer.ts';
+import { credentialFields, identity } from './identity/identity.ts';
+import { KnownCallers } from './identity/known-callers.ts';
+import { ProviderClient } from './identity/provider-client.ts';
 import { type Meter, type MeterObserver, openMeter } from './meter/meter.ts';
 import { DriftWatch } from './observability/drift.ts';
 import { createLogger } from './observability/logger.ts';
@@ -20,7 +22,8 @@ import { Metrics } from './observability/metrics.ts';
 import { observe } from './observability/observe.ts';
 import { createOps } from './observability/ops.ts';
 import { requestIdOf } from './observability/request-id.ts';
-import { openDatabase } from './store/database.ts';
+import { type Database, openDatabase } from './store/database.ts';
+import { findKeyIdentity } from './store/identities.ts';
 import { migrateUp } from './store/migrate.ts';
 
 export interface Gateway {
@@ -64,10 +67,11 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
     closers.push(() => database.close());
     if (config.database.migrate) await migrateUp(database);
 
-    const knownKeys = new KnownKeys(database.db);
+    const callers = openCallers(config, database.db, log);
+    closers.push(() => callers.close());
     const driftWatch = new DriftWatch(database.db, log);
     const metrics = new Metrics({ meterState: () => meter.state(), ledgerDrift: () => driftWatch.drift });
-    const meter = await openMeter({ database, log, observer: meterObserver(metrics, knownKeys, log) });
+    const meter = await openMeter({ database, log, observer: meterObserver(metrics, callers, log) });
     closers.push(async () => {
       chargesLost = await meter.close();
     });
@@ -77,7 +81,7 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
     const ops = createOps({ metrics, obstacles: () => obstaclesOf(meter, closing !== null) });
     closers.push(() => ops.close());
     const openCalls = new OpenCalls();
-    const app = await createServer(config, { log, meter, openCalls, knownKeys, metrics });
+    const app = await createServer(config, { log, meter, openCalls, callers, metrics });
     const closeServer = prepareClosing(app, openCalls);
     closers.push(() => closeServer(config.server.shutdownTimeout));
 
@@ -97,12 +101,12 @@ interface Parts {
   readonly log: Logger;
   readonly meter: Meter;
   readonly openCalls: OpenCalls;
-  readonly knownKeys: KnownKeys;
+  readonly callers: Callers;
   readonly metrics: Metrics;
 }
 
 async function createServer(config: Config, parts: Parts): Promise<FastifyInstance> {
-  const { log, meter, openCalls, knownKeys, metrics } = parts;
+  const { log, meter, openCalls, callers, metrics } = parts;
   const { routes, upstreams, cors } = config;
   const keyFields = config.auth.apiKeys.headers;
   const errorAnswers: ErrorAnswerOptions = {
@@ -143,7 +147,7 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
     userOf: (request) => request.user?.userId ?? null,
   });
   await app.register(routing, { routes, cors });
-  await app.register(identity, { knownKeys, keyFields });
+  await app.register(identity, { keys: callers.keys, tokens: callers.tokens, keyFields });
   await app.register(gateway, {
     routes,
     upstreams,
@@ -151,12 +155,29 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
     trustedProxies: config.server.trustedProxies,
     meter,
     openCalls,
-    credentialFields: keyFields,
+    credentialFields: credentialFields(keyFields, callers.tokens !== null),
   });
   return app;
 }
 
-function meterObserver(metrics: Metrics, knownKeys: KnownKeys, log: Logger): MeterObserver {
+/** Who may call, as far as it is remembered. */
+interface Callers {
+  readonly keys: KnownCallers;
+  /** Null where no issuer of tokens is configured. */
+  readonly tokens: BearerTokens | null;
+  close(): Promise<void>;
+}
+
+function openCallers({ auth, defaultPlan: plan, plans }: Config, db: Database['db'], log: Logger): Callers {
+  const keys = new KnownCallers((_key, hash) => findKeyIdentity(db, hash));
+  if (auth.bearer.length === 0) return { keys, tokens: null, close: async () => {} };
+  const client = new ProviderClient();
+  const newUser = { plan, credits: plans[plan]?.startingCredits ?? 0 };
+  const tokens = new BearerTokens({ issuers: auth.bearer, db, client, newUser, log });
+  return { keys, tokens, close: () => client.close() };
+}
+
+function meterObserver(metrics: Metrics, { keys, tokens }: Callers, log: Logger): MeterObserver {
   return {
     charged: ({ id, user, key, cost, route, status, requestId }, balance) => {
       metrics.charged(route, cost);
@@ -167,8 +188,14 @@ function meterObserver(metrics: Metrics, knownKeys: KnownKeys, log: Logger): Met
     admittedWhileDown: () => metrics.admittedWhileDown(),
     synced: (seconds, charges) => metrics.synced(seconds, charges),
     overdrawn: (credits) => metrics.overdrawn(credits),
-    changed: (changes) => knownKeys.forget(changes),
-    silent: () => knownKeys.forgetAll(),
+    changed: (changes) => {
+      keys.forget(changes);
+      tokens?.forget(changes);
+    },
+    silent: () => {
+      keys.forgetAll();
+      tokens?.forgetAll();
+    },
   };
 }
 

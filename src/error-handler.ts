@@ -3,7 +3,7 @@
 
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type ErrorCode, TollgateError } from './errors.ts';
+import { type ErrorCode, type ErrorFacts, TollgateError } from './errors.ts';
 
 export interface ErrorAnswerOptions {
   /** Where a caller gets more credits, or null. */
@@ -85,6 +85,8 @@ function fieldsOf(error: TollgateError, { topUpUrl }: ErrorAnswerOptions): Recor
   switch (error.status) {
     case 401:
       return { 'www-authenticate': challengeFor(error.code) };
+    case 403:
+      return error.code === 'TG_SCOPE_MISSING' ? { 'www-authenticate': scopeChallengeFor(error.facts) } : {};
     case 402:
       return {
         'x-credits-required': String(error.facts['required'] ?? ''),
@@ -105,6 +107,11 @@ function fieldsOf(error: TollgateError, { topUpUrl }: ErrorAnswerOptions): Recor
 function challengeFor(code: ErrorCode): string {
   const realm = 'Bearer realm="tollgate"';
   return code === 'TG_AUTH_MISSING' ? realm : `${realm}, error="invalid_token"`;
+}
+
+/** RFC 6750 §3.1: with the scopes that would do. */
+function scopeChallengeFor({ scope }: ErrorFacts): string {
+  return `Bearer realm="tollgate", error="insufficient_scope", scope="${scope}"`;
 }
 
 /** RFC 9457: the code, what was short, and the request id beside the standard members. */

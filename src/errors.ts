@@ -7,10 +7,12 @@ export const errorTable = {
   // The caller's.
   TG_AUTH_MISSING: { status: 401, message: 'No credential. Send an API key as "Authorization: Bearer tg_…".' },
   TG_AUTH_INVALID: { status: 401, message: 'The credential is not valid. Check the API key, or ask for a new one.' },
+  TG_AUTH_NOT_ACCEPTED: { status: 401, message: 'This route does not take this kind of credential.' },
   TG_AUTH_IN_QUERY: {
     status: 401,
     message: 'API keys are not read from the query string. Send the key in the Authorization header.',
   },
+  TG_SCOPE_MISSING: { status: 403, message: 'The access token does not hold the scopes that this route asks for.' },
   TG_USER_BLOCKED: { status: 403, message: 'This account is blocked. Please contact support.' },
   TG_CREDITS_INSUFFICIENT: {
     status: 402,
@@ -48,6 +50,10 @@ export const errorTable = {
     message: 'Enough credits, but they are reserved by other calls for the moment. Try again shortly.',
   },
   TG_STORE_UNAVAILABLE: { status: 503, message: 'Credits cannot be checked for the moment. Try again shortly.' },
+  TG_AUTH_UNAVAILABLE: {
+    status: 503,
+    message: 'The access token cannot be checked for the moment. Try again shortly.',
+  },
   TG_OVERLOADED: { status: 503, message: 'Too many calls are waiting. Try again shortly.' },
   TG_SHUTTING_DOWN: { status: 503, message: 'The gateway is shutting down. Try again shortly.' },
   TG_INTERNAL: { status: 500, message: 'The gateway failed. The request id finds the cause in its log.' },

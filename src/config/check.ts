@@ -3,8 +3,9 @@
 
 import { X509Certificate } from 'node:crypto';
 import Value from 'typebox/value';
+import { checkAuth } from './check-auth.ts';
 import { checkListening } from './check-listening.ts';
-import { checkHeaderName, checkRoutes } from './check-routes.ts';
+import { checkRoutes } from './check-routes.ts';
 import { checkDuration } from './quantities.ts';
 import type { Path, Report } from './report.ts';
 import { expectationOf, knownRemedy, ruleOf } from './rule.ts';
@@ -19,9 +20,7 @@ export function checkFile(draft: DraftFile, report: Report, sources: Sources): v
   checkDatabase(draft, report, sources);
   checkDefaultPlan(draft, report);
   checkTopUpUrl(draft, report);
-  for (const [index, name] of draft.auth?.apiKeys?.headers?.entries() ?? []) {
-    checkHeaderName(report, ['auth', 'apiKeys', 'headers', index], name);
-  }
+  checkAuth(draft, report);
   for (const [name, upstream] of Object.entries(draft.upstreams ?? {})) {
     checkUpstream(report, ['upstreams', name], upstream, sources);
   }

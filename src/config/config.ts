@@ -54,6 +54,20 @@ export interface Upstream {
   readonly tls: { readonly ca: string | null; readonly insecureSkipVerify: boolean };
 }
 
+/** What a caller may show: an API key, or an access token. */
+export type CredentialKind = 'key' | 'bearer';
+
+/** An issuer of JWT access tokens. */
+export interface BearerIssuer {
+  /** As its tokens name it. */
+  readonly issuer: string;
+  readonly audience: readonly string[];
+  readonly algorithms: readonly string[];
+  /** Milliseconds. */
+  readonly leeway: number;
+  readonly requireType: boolean;
+}
+
 /** What to match and what it costs. */
 export interface Route {
   /** Unique, printable ASCII: a metrics label. */
@@ -69,7 +83,10 @@ export interface Route {
   readonly rewritePrefix: string | null;
   /** Credits; 0 with `auth: 'none'`. */
   readonly cost: number;
-  readonly auth: 'key' | 'none';
+  /** What may be called with; `none` is anyone. */
+  readonly auth: readonly CredentialKind[] | 'none';
+  /** What a token has to hold. */
+  readonly scopes: readonly string[];
   /** Bytes of a request's body; null for no limit. */
   readonly maxBodySize: number | null;
   /** Between two reads of an answer, in milliseconds; 0 is no limit. */
@@ -89,7 +106,11 @@ export interface Config {
   /** A key of `plans`. */
   readonly defaultPlan: string;
   readonly topUpUrl: string | null;
-  readonly auth: { readonly apiKeys: { readonly headers: readonly string[] } };
+  readonly auth: {
+    /** Lower case, in the order in which they are looked at. */
+    readonly apiKeys: { readonly headers: readonly string[] };
+    readonly bearer: readonly BearerIssuer[];
+  };
   /** Null when preflights are the upstreams' to answer. */
   readonly cors: Cors | null;
   readonly upstreams: Readonly<Record<string, Upstream>>;

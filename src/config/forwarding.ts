@@ -114,16 +114,32 @@ export const routeSchema = Type.Object(
     }),
     auth: Type.Union(
       [
-        Type.Array(Type.Enum(['key'], { expects: 'key; bearer and session are not available yet' }), {
+        Type.Array(Type.Enum(['key', 'bearer'], { expects: 'key or bearer; session is not available yet' }), {
           minItems: 1,
-          maxItems: 1,
+          maxItems: 2,
         }),
         Type.Enum(['none']),
       ],
       {
-        description: 'Who may call: callers with an API key, or `none` for anyone, free of charge.',
-        default: ['key'],
-        expects: '[key] or none; other ways are not available yet',
+        description:
+          'Who may call: callers with an API key (`key`), with an access token (`bearer`), or `none` for anyone, free of ' +
+          'charge.',
+        default: ['key', 'bearer'],
+        expects: '[key, bearer], one of the two, or none; session is not available yet',
+      },
+    ),
+    scopes: Type.Array(
+      Type.String({
+        description: 'A scope.',
+        pattern: '^[\\x21\\x23-\\x5b\\x5d-\\x7e]{1,128}$',
+        expects: 'a scope: printable characters without blanks, quotes or backslashes',
+        examples: ['search:read'],
+      }),
+      {
+        description: 'What a token has to hold, all of it. API keys have no scopes and need none.',
+        default: [],
+        maxItems: 32,
+        expects: 'a list of up to 32 scopes',
       },
     ),
     maxBodySize: Type.Optional(

@@ -4,7 +4,7 @@
 import { join } from 'node:path';
 import Type from 'typebox';
 import Value from 'typebox/value';
-import type { Config, Cors, HeaderRules, Route, Server, Upstream } from './config.ts';
+import type { BearerIssuer, Config, Cors, HeaderRules, Route, Server, Upstream } from './config.ts';
 import { upstreamSchema } from './forwarding.ts';
 import { spellPath } from './paths.ts';
 import { parseDuration, parseSize } from './quantities.ts';
@@ -28,7 +28,10 @@ export function normalise(file: ConfigFile, { env, readFile }: Sources): Config 
     plans: nameless({ Basic: { startingCredits: 5000 }, ...file.plans }),
     defaultPlan: file.defaultPlan,
     topUpUrl: file.topUpUrl === undefined ? null : new URL(file.topUpUrl).href,
-    auth: { apiKeys: { headers: [...new Set(file.auth.apiKeys.headers.map((name) => name.toLowerCase()))] } },
+    auth: {
+      apiKeys: { headers: [...new Set(file.auth.apiKeys.headers.map((name) => name.toLowerCase()))] },
+      bearer: file.auth.bearer.map(normaliseIssuer),
+    },
     cors: file.cors === undefined ? null : normaliseCors(file.cors),
     upstreams: nameless(Object.fromEntries(upstreams)),
     routes: file.routes.map((route) => normaliseRoute(route, server, upstreams.get(route.upstream))),
@@ -71,6 +74,10 @@ function normaliseUpstream(name: string, written: string | FileUpstream, readFil
   };
 }
 
+function normaliseIssuer({ audience, leeway, ...issuer }: ConfigFile['auth']['bearer'][number]): BearerIssuer {
+  return { ...issuer, audience: typeof audience === 'string' ? [audience] : audience, leeway: parseDuration(leeway) };
+}
+
 type FileRoute = ConfigFile['routes'][number];
 
 function normaliseRoute(route: FileRoute, server: Server, upstream: Upstream | undefined): Route {
@@ -84,7 +91,8 @@ function normaliseRoute(route: FileRoute, server: Server, upstream: Upstream | u
     upstream: route.upstream,
     rewritePrefix: route.rewritePrefix === undefined ? null : spellPath(route.rewritePrefix, route.exact),
     cost: isFree ? 0 : route.cost,
-    auth: isFree ? 'none' : 'key',
+    auth: route.auth === 'none' ? 'none' : [...new Set(route.auth)],
+    scopes: [...new Set(route.scopes)],
     maxBodySize: route.maxBodySize === undefined ? server.maxBodySize : parseSize(route.maxBodySize),
     readTimeout: route.readTimeout === undefined ? (upstream?.readTimeout ?? 0) : parseDuration(route.readTimeout),
     headers: { request: normaliseRules(route.headers.request), response: normaliseRules(route.headers.response) },

@@ -4,8 +4,9 @@
 // message. A key with a default is always there once the file has been read, so its type is not optional.
 
 import Type, { type Static } from 'typebox';
+import { authSchema } from './auth.ts';
 import { routeSchema, upstreamSchema } from './forwarding.ts';
-import { boolean, headerName, text, upstreamUrl } from './kinds.ts';
+import { boolean, text, upstreamUrl } from './kinds.ts';
 import { corsSchema, opsSchema, serverSchema } from './listening.ts';
 
 const logSchema = Type.Object(
@@ -68,24 +69,6 @@ const planSchema = Type.Object(
     }),
   },
   { description: 'A named set of starting credits. `Basic` is always there.' },
-);
-
-const authSchema = Type.Object(
-  {
-    apiKeys: Type.Object(
-      {
-        headers: Type.Array(Type.String({ ...headerName, description: 'A header field.', examples: ['x-api-key'] }), {
-          description: 'The header fields in which an API key is looked for, in this order.',
-          default: ['authorization', 'x-api-key'],
-          minItems: 1,
-          maxItems: 8,
-          expects: 'a list of 1 to 8 header fields',
-        }),
-      },
-      { description: 'API keys.' },
-    ),
-  },
-  { description: 'How callers are identified.' },
 );
 
 /** The schema of gateway.yaml. */

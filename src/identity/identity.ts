@@ -4,11 +4,13 @@
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import type { CredentialKind, Route } from '../config/config.ts';
 import { TollgateError } from '../errors.ts';
 import type { Caller } from '../meter/meter.ts';
-import type { KeyIdentity } from '../store/identities.ts';
+import type { CallerIdentity } from '../store/identities.ts';
 import { hashKey, isWellFormedKey } from './api-keys.ts';
-import type { KnownKeys } from './known-keys.ts';
+import type { BearerTokens } from './bearer.ts';
+import type { KnownCallers } from './known-callers.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -20,22 +22,31 @@ declare module 'fastify' {
 }
 
 export interface IdentityOptions {
-  readonly knownKeys: KnownKeys;
+  readonly keys: KnownCallers;
+  /** Null where no issuer of tokens is configured. */
+  readonly tokens: BearerTokens | null;
   /** Header fields in which keys are looked for, lower case, in this order. */
   readonly keyFields: readonly string[];
 }
 
 /**
  * Identifies the caller of each call on a private route. Refuses with TG_AUTH_MISSING, TG_AUTH_INVALID,
- * TG_AUTH_IN_QUERY, TG_USER_BLOCKED, TG_STORE_UNAVAILABLE or TG_OVERLOADED.
+ * TG_AUTH_NOT_ACCEPTED, TG_AUTH_IN_QUERY, TG_SCOPE_MISSING, TG_USER_BLOCKED, TG_STORE_UNAVAILABLE, TG_AUTH_UNAVAILABLE or
+ * TG_OVERLOADED.
  */
 export const identity = fp(registerIdentity, { name: 'identity', dependencies: ['routing'] });
 
-async function registerIdentity(app: FastifyInstance, { knownKeys, keyFields }: IdentityOptions): Promise<void> {
+async function registerIdentity(app: FastifyInstance, { keys, tokens, keyFields }: IdentityOptions): Promise<void> {
+  const fields = credentialFields(keyFields, tokens !== null);
+  const findCaller = ({ kind, text }: Credential) => {
+    if (kind === 'key') return keys.find(hashKey(text), text);
+    return tokens === null ? null : tokens.find(text);
+  };
   app.decorateRequest('user', null);
   app.decorateRequest('credentialField', null);
   app.addHook('onRequest', (request, _reply, done) => {
-    if (request.matched === null) {
+    const { matched: route } = request;
+    if (route === null) {
       done();
       return undefined;
     }
@@ -44,41 +55,63 @@ async function registerIdentity(app: FastifyInstance, { knownKeys, keyFields }: 
       done();
       return undefined;
     }
-    const found = knownKeys.find(hashOfCredential(request, keyFields));
-    if (found instanceof Promise) return found.then((key) => admit(request, key));
-    admit(request, found);
+    const credential = credentialOf(request, fields, keyFields);
+    if (!route.auth.includes(credential.kind)) throw new TollgateError('TG_AUTH_NOT_ACCEPTED');
+    const found = findCaller(credential);
+    if (found instanceof Promise) return found.then((caller) => admit(request, route, caller));
+    admit(request, route, found);
     done();
     return undefined;
   });
 }
 
-/** Finds the credential, notes its field, and returns the hash of the key it holds. */
-function hashOfCredential(request: FastifyRequest, keyFields: readonly string[]): string {
-  for (const field of keyFields) {
+/** The fields in which a credential is looked for, in this order. Tokens come in `Authorization` alone (RFC 6750 §2.1). */
+export function credentialFields(keyFields: readonly string[], hasTokens: boolean): readonly string[] {
+  return hasTokens && !keyFields.includes('authorization') ? ['authorization', ...keyFields] : keyFields;
+}
+
+interface Credential {
+  readonly kind: CredentialKind;
+  readonly text: string;
+}
+
+/** The first that is present, whose field is noted. What cannot be a key is refused without a look-up. */
+function credentialOf(request: FastifyRequest, fields: readonly string[], keyFields: readonly string[]): Credential {
+  for (const field of fields) {
     const value = request.headers[field];
     if (value === undefined) continue;
-    const key = field === 'authorization' ? keyOfAuthorization(String(value)) : String(value);
+    const text = field === 'authorization' ? bearerOf(String(value)) : String(value);
     // Another scheme, such as Basic, is meant for the upstream.
-    if (key === null) continue;
+    if (text === null) continue;
     request.credentialField = field;
-    if (!isWellFormedKey(key)) throw new TollgateError('TG_AUTH_INVALID');
-    return hashKey(key);
+    if (field === 'authorization' && isToken(text)) return { kind: 'bearer', text };
+    if (!keyFields.includes(field) || !isWellFormedKey(text)) throw new TollgateError('TG_AUTH_INVALID');
+    return { kind: 'key', text };
   }
   throw new TollgateError('TG_AUTH_MISSING');
 }
 
 const bearer = /^bearer(?: +|$)/i;
 
-function keyOfAuthorization(value: string): string | null {
+function bearerOf(value: string): string | null {
   const scheme = bearer.exec(value);
   return scheme === null ? null : value.slice(scheme[0].length);
 }
 
-function admit(request: FastifyRequest, key: KeyIdentity | null): void {
-  if (key === null) throw new TollgateError('TG_AUTH_INVALID');
-  if (key.goodUntil !== null && Date.parse(key.goodUntil) <= Date.now()) throw new TollgateError('TG_AUTH_INVALID');
-  if (key.isBlocked) throw new TollgateError('TG_USER_BLOCKED');
-  request.user = key;
+/** Three parts with dots between them are a JWT (RFC 7519 §3). */
+function isToken(text: string): boolean {
+  return /^[\w-]+\.[\w-]+\.[\w-]*$/.test(text);
+}
+
+function admit(request: FastifyRequest, { scopes }: Route, caller: CallerIdentity | null): void {
+  if (caller === null) throw new TollgateError('TG_AUTH_INVALID');
+  if (caller.goodUntil !== null && caller.goodUntil <= Date.now()) throw new TollgateError('TG_AUTH_INVALID');
+  if (caller.isBlocked) throw new TollgateError('TG_USER_BLOCKED');
+  const held = caller.scopes;
+  if (held !== null && !scopes.every((scope) => held.includes(scope))) {
+    throw new TollgateError('TG_SCOPE_MISSING', { scope: scopes.join(' ') });
+  }
+  request.user = caller;
 }
 
 /** As often as this a query is decoded: some clients encode what is encoded already. */

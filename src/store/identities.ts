@@ -3,18 +3,23 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 
-/** The key and user behind the hash of an API key. */
-export interface KeyIdentity {
-  readonly keyId: string;
+/** Who is behind a credential, and what it is good for. */
+export interface CallerIdentity {
   readonly userId: string;
+  /** Null for what is no API key. */
+  readonly keyId: string | null;
   readonly hasKeyLimit: boolean;
   readonly isBlocked: boolean;
-  /** RFC 3339; null while nothing ends it. A revoked key is not found at all. */
-  readonly goodUntil: string | null;
+  /** Milliseconds since 1970; null while nothing ends it. A revoked key is not found at all. */
+  readonly goodUntil: number | null;
+  /** Of a token; null for an API key. */
+  readonly issuer: string | null;
+  /** What a token is good for; null where everything is allowed. */
+  readonly scopes: readonly string[] | null;
 }
 
 /** Finds a key by the SHA-256 (hex) of the secret, also by the one it had before a rotation that overlaps. */
-export async function findKeyIdentity(db: Db, hash: string): Promise<KeyIdentity | null> {
+export async function findKeyIdentity(db: Db, hash: string): Promise<CallerIdentity | null> {
   const row = await db
     .selectFrom('api_keys as k')
     .innerJoin('users as u', 'u.id', 'k.user_id')
@@ -24,11 +29,14 @@ export async function findKeyIdentity(db: Db, hash: string): Promise<KeyIdentity
     .executeTakeFirst();
   if (row === undefined) return null;
   const ends = [row.expires_at, row.hash === hash ? null : row.previous_expires_at];
+  const times = ends.filter((end) => end !== null).map((end) => Date.parse(end));
   return {
-    keyId: row.id,
     userId: row.user_id,
+    keyId: row.id,
     hasKeyLimit: row.limit_credits !== null,
     isBlocked: row.blocked_at !== null,
-    goodUntil: ends.filter((end) => end !== null).toSorted()[0] ?? null,
+    goodUntil: times.length === 0 ? null : Math.min(...times),
+    issuer: null,
+    scopes: null,
   };
 }

@@ -143,7 +143,8 @@ async function newUser(trx: Trx, person: Person, { plan, credits, actor }: SignU
     .where(sql`lower(email)`, '=', sql<string>`lower(${person.email})`)
     .executeTakeFirst();
   const email = taken === undefined ? person.email : null;
-  const { picture } = person;
-  const { id } = await createUser(trx, { email, name: person.name, picture, plan, credits }, actor);
+  const { picture, subject } = person;
+  const name = person.name ?? (email === null ? subject : null);
+  const { id } = await createUser(trx, { email, name, picture, plan, credits }, actor);
   return { userId: id, isBlocked: false, signedUpWith: credits };
 }

@@ -119,13 +119,16 @@ const variants: readonly Broken[] = [
     edits: [
       ['methods: [POST]', 'methods: [PSOT, GET]'],
       ['auth: none', 'auth: none\n    cost: 0'],
-      ['cost: 10', 'auth: [bearer]'],
+      ['cost: 10', 'auth: [session]'],
       ['  upstream: api\n    cost: 1\n', '  upstream: api\n    auth: session\n'],
     ],
     says: [
-      ['session', 'routes[0].auth is "session". Write [key] or none; other ways are not available yet.'],
+      [
+        'session',
+        'routes[0].auth is "session". Write [key, bearer], one of the two, or none; session is not available yet.',
+      ],
       ['PSOT', 'routes[1].methods[0] is "PSOT", which is no method here. Perhaps POST is meant.'],
-      ['bearer', 'routes[1].auth[0] is "bearer". Write key; bearer and session are not available yet.'],
+      ['session]', 'routes[1].auth[0] is "session". Write key or bearer; session is not available yet.'],
       ['0\n\n  # A route', 'routes[2].cost stands beside auth: none, which is free. Remove one of the two.'],
     ],
   },

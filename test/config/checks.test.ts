@@ -93,3 +93,29 @@ t.test('an exact route that a slash at the end leads past, to a cheaper one, is 
   t.same(warningsOf('path: /dear, exact: true, cost: 100', 'path: /dear/, exact: true, cost: 100'), []);
   t.same(warningsOf('path: /dear, exact: true'), []);
 });
+
+t.test('issuers are told apart, and routes want no tokens where there are none', async (t) => {
+  const issuer = (url: string) => `{ issuer: "${url}", audience: a }`;
+  const auth = (...issuers: string[]) => `auth: { bearer: [${issuers.map(issuer).join(', ')}] }\n`;
+  const problems = (text: string) => {
+    try {
+      return read(text).warnings.map(({ message }) => message);
+    } catch (error) {
+      return (error as { problems: { message: string }[] }).problems.map(({ message }) => message);
+    }
+  };
+  const one = auth('https://a.example');
+  t.same(problems(one + withRoutes('path: /', 'path: /a, auth: [bearer], scopes: [x]')), []);
+  t.match(problems(auth('https://a.example', 'https://a.example') + small), [/^auth\.bearer\[1\]\.issuer .* too$/]);
+  t.match(problems(auth('http://a.example') + small), [/^auth\.bearer\[0\]\.issuer is not https/]);
+  for (const host of ['localhost:1', '127.0.0.1', '[::1]:80']) t.same(problems(auth(`http://${host}`) + small), []);
+  t.match(problems(withRoutes('path: /, auth: [bearer]')), [/^routes\[0\]\.auth lets in tokens of nobody/]);
+  for (const route of ['scopes: [x]', 'scopes: [x], auth: [key]', 'scopes: [x], auth: none']) {
+    const text = (route === 'scopes: [x]' ? '' : one) + withRoutes(`path: /, ${route}`);
+    t.match(problems(text), [/^routes\[0\]\.scopes are of tokens/], route);
+  }
+  t.match(problems(auth('https://a.example?x') + small), [/^auth\.bearer\[0\]\.issuer/]);
+  t.match(problems(`auth: { bearer: [{ issuer: "https://a.example", audience: a, algorithms: [HS256] }] }\n${small}`), [
+    /algorithms\[0\] is "HS256"/,
+  ]);
+});

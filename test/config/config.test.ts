@@ -34,7 +34,7 @@ t.test('the smallest file works, and every default is the documented one', async
     plans: { Basic: { startingCredits: 5000 } },
     defaultPlan: 'Basic',
     topUpUrl: null,
-    auth: { apiKeys: { headers: ['authorization', 'x-api-key'] } },
+    auth: { apiKeys: { headers: ['authorization', 'x-api-key'] }, bearer: [] },
     cors: null,
     upstreams: {
       api: { name: 'api', url: 'http://127.0.0.1:4000', ...settings, tls: { ca: null, insecureSkipVerify: false } },
@@ -48,7 +48,8 @@ t.test('the smallest file works, and every default is the documented one', async
         upstream: 'api',
         rewritePrefix: null,
         cost: 1,
-        auth: 'key',
+        auth: ['key', 'bearer'],
+        scopes: [],
         maxBodySize: null,
         readTimeout: 300_000,
         headers: { request: noRules, response: noRules },

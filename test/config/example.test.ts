@@ -41,16 +41,17 @@ t.test('the example with every section active says what it means', async (t) => 
     shutdownTimeout: 25_000,
   });
   t.same(config.cors, { origins: ['https://app.example.com'], headers: ['*'], maxAgeSeconds: 600 });
+  t.match(config.auth.bearer, [{ audience: ['https://api.example.com'], leeway: 30_000, requireType: false }]);
   t.equal(config.database.url, 'postgres://tollgate:correct-horse@db.example.internal:5432/tollgate');
   t.same({ ...config.plans }, { Basic: { startingCredits: 5000 }, Pro: { startingCredits: 50_000 } });
   t.same(
     config.routes.map(({ name, path, cost, auth }) => [name, path, cost, auth]),
     [
-      ['/', '/', 1, 'key'],
-      ['chat', '/v1/chat', 10, 'key'],
+      ['/', '/', 1, ['key', 'bearer']],
+      ['chat', '/v1/chat', 10, ['key', 'bearer']],
       ['/health', '/health', 0, 'none'],
-      ['/partner', '/partner', 1, 'key'],
-      ['/v1/files', '/v1/files', 1, 'key'],
+      ['/partner', '/partner', 1, ['key', 'bearer']],
+      ['/v1/files', '/v1/files', 1, ['key', 'bearer']],
     ],
   );
   t.same({ ...config.routes[3]?.headers.request.set }, { authorization: 'Bearer partner-0123' });

@@ -26,6 +26,8 @@ export interface Settings {
   readonly server?: string;
   readonly upstream?: string;
   readonly shutdownTimeout?: string;
+  /** Of `auth`. */
+  readonly auth?: string;
 }
 
 /** `routes` is the YAML under `routes:`; upstream `api` is a test upstream that answers with `answer`. */
@@ -34,7 +36,7 @@ export async function startTestGateway(
   dialect: Dialect,
   routes: string,
   answer?: RequestListener,
-  { server = '', upstream: upstreamSettings = '', shutdownTimeout = '2s' }: Settings = {},
+  { server = '', upstream: upstreamSettings = '', shutdownTimeout = '2s', auth = '' }: Settings = {},
 ): Promise<TestGateway> {
   const upstream = await startUpstream(t, answer);
   const test = await emptyDatabase(t, dialect);
@@ -43,6 +45,7 @@ export async function startTestGateway(
     'ops: { host: 127.0.0.1, port: 0 }',
     `database: { url: "${test.url}", schema: ${test.schema} }`,
     `upstreams: { api: { targets: ["${upstream.url}"], ${upstreamSettings} } }`,
+    `auth: { ${auth} }`,
     `routes:\n${routes}`,
   ].join('\n');
   const { config } = parseConfig(text, { file: 'test.yaml', env: {} });

@@ -1,0 +1,147 @@
+// The public keys of an issuer: found by discovery, read when they are first needed, and kept. A key that is withdrawn is
+// good for as long as this page may be remembered; a provider that is down changes nothing for a day.
+
+import { createLocalJWKSet, errors, type JWTVerifyGetKey } from 'jose';
+import { TollgateError } from '../errors.ts';
+import type { ProviderClient } from './provider-client.ts';
+
+/** Keys that were read less than this ago are used as they are: so long may a withdrawn one be good. */
+export const keysAgeMaxMs = 5 * 60_000;
+/** Read again this much sooner, in the background, so that no caller waits for it. */
+const aheadMs = 60_000;
+/** A provider that does not answer is asked again after this, and one whose keys lack a name that a token gives. */
+const retryAfterMs = 10_000;
+/** Without any keys callers wait for them. */
+const firstRetryAfterMs = 1_000;
+/** For so long the keys of a provider that does not answer are good. */
+const outageMaxMs = 24 * 60 * 60_000;
+const keysMax = 100;
+
+export interface IssuerKeysOptions {
+  readonly issuer: string;
+  readonly client: Pick<ProviderClient, 'get'>;
+  /** Told when the keys are others than before. */
+  readonly onChanged: () => void;
+  /** Told of each attempt that failed. */
+  readonly onFailed: (error: unknown) => void;
+  /** Milliseconds that only ever grow. */
+  readonly now: () => number;
+}
+
+interface Keys {
+  readonly text: string;
+  readonly find: JWTVerifyGetKey;
+  readonly readAt: number;
+}
+
+export class IssuerKeys {
+  readonly #options: IssuerKeysOptions;
+  #keys: Keys | null = null;
+  #location: string | null = null;
+  /** When the provider is to be asked again. */
+  #dueAt = Number.NEGATIVE_INFINITY;
+  #isFailing = false;
+  #lookedForNameAt = Number.NEGATIVE_INFINITY;
+  #reading: Promise<void> | null = null;
+
+  constructor(options: IssuerKeysOptions) {
+    this.#options = options;
+  }
+
+  /** Whether what was verified with these keys may be taken as verified still. */
+  get isFresh(): boolean {
+    return this.#keys !== null && this.#options.now() < this.#dueAt;
+  }
+
+  /** Reads them where that is due; waits only where there is nothing good to go on with. Rejects TG_AUTH_UNAVAILABLE. */
+  async refresh(): Promise<void> {
+    const now = this.#options.now();
+    if (now >= this.#dueAt) this.#read();
+    if (this.#keys !== null && now - this.#keys.readAt < (this.#isFailing ? outageMaxMs : keysAgeMaxMs)) return;
+    await this.#reading;
+    if (this.#keys === null || this.#options.now() - this.#keys.readAt >= outageMaxMs) {
+      throw new TollgateError('TG_AUTH_UNAVAILABLE');
+    }
+  }
+
+  /** For `jwtVerify`: the key that a token names. An unknown name is looked for at the provider, though not often. */
+  readonly find: JWTVerifyGetKey = async (header, token) => {
+    await this.refresh();
+    try {
+      return await this.#findNow(header, token);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+      if (this.#options.now() - this.#lookedForNameAt < retryAfterMs) throw error;
+      this.#lookedForNameAt = this.#options.now();
+      await this.#read();
+      return this.#findNow(header, token);
+    }
+  };
+
+  #findNow(...parameters: Parameters<JWTVerifyGetKey>): ReturnType<JWTVerifyGetKey> {
+    if (this.#keys === null) throw new TollgateError('TG_AUTH_UNAVAILABLE');
+    return this.#keys.find(...parameters);
+  }
+
+  #read(): Promise<void> {
+    this.#reading ??= this.#readNow().finally(() => {
+      this.#reading = null;
+    });
+    return this.#reading;
+  }
+
+  async #readNow(): Promise<void> {
+    const { client, now, onChanged, onFailed } = this.#options;
+    try {
+      this.#location ??= await this.#discover();
+      const document = keySetOf(await client.get(this.#location));
+      const text = JSON.stringify(document);
+      const isChanged = this.#keys !== null && this.#keys.text !== text;
+      this.#keys = { text, find: createLocalJWKSet(document), readAt: now() };
+      this.#isFailing = false;
+      this.#dueAt = now() + keysAgeMaxMs - aheadMs;
+      if (isChanged) onChanged();
+    } catch (error) {
+      // They may have moved.
+      this.#location = null;
+      this.#isFailing = true;
+      this.#dueAt = now() + (this.#keys === null ? firstRetryAfterMs : retryAfterMs);
+      onFailed(error);
+    }
+  }
+
+  /** Where the keys are: OpenID Connect Discovery §4, else RFC 8414 §3. */
+  async #discover(): Promise<string> {
+    const { issuer, client } = this.#options;
+    const { origin, pathname } = new URL(issuer);
+    const path = pathname.replace(/\/$/, '');
+    const places = [
+      `${origin}${path}/.well-known/openid-configuration`,
+      `${origin}/.well-known/oauth-authorization-server${path}`,
+    ];
+    for (const place of places) {
+      const document = await client.get(place);
+      if (document !== null) return keysUriOf(document, issuer);
+    }
+    throw new Error(`there is no discovery document at ${places.join(' or ')}`);
+  }
+}
+
+/** A document that names another issuer could be anybody's (RFC 8414 §3.3). */
+function keysUriOf(document: unknown, issuer: string): string {
+  const { issuer: named, jwks_uri: uri } = document as { issuer?: unknown; jwks_uri?: unknown };
+  if (named !== issuer) throw new Error(`the discovery document of ${issuer} names the issuer ${String(named)}`);
+  const scheme = new URL(issuer).protocol;
+  if (typeof uri !== 'string' || !URL.canParse(uri) || ![scheme, 'https:'].includes(new URL(uri).protocol)) {
+    throw new Error(`the discovery document of ${issuer} names no ${scheme} URL of its keys`);
+  }
+  return uri;
+}
+
+type KeySet = Parameters<typeof createLocalJWKSet>[0];
+
+function keySetOf(document: unknown): KeySet {
+  const keys = (document as { keys?: unknown } | null)?.keys;
+  if (!Array.isArray(keys) || keys.length > keysMax) throw new Error('the keys are no set of keys');
+  return { keys };
+}

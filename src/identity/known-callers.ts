@@ -1,0 +1,90 @@
+// The callers that were seen lately, by the hash of their credential: a warm caller costs no database statement and no
+// signature check. Bounded in number and age, and emptied of what changed as soon as the store tells; what could not be
+// vouched for is asked anew.
+
+import { LRUCache } from 'lru-cache';
+import { TollgateError } from '../errors.ts';
+import type { CallerIdentity } from '../store/identities.ts';
+import type { Change } from '../store/sync/exchange.ts';
+
+/** Callers kept, and for how long at most without asking again. */
+const knownMax = 50_000;
+const knownAgeMaxMs = 5 * 60_000;
+/** Unknown credentials kept, so that a flood of them does not become a flood of look-ups. */
+const unknownMax = 10_000;
+const unknownAgeMaxMs = 10_000;
+/** Look-ups under way at once; beyond that a caller is told to come again. */
+const lookUpsMax = 1_000;
+
+/** Finds who is behind a credential; null for nobody. Rejects with a TollgateError of its own, or as the store does. */
+export type LookUp = (credential: string, hash: string) => Promise<CallerIdentity | null>;
+
+export class KnownCallers {
+  readonly #lookUp: LookUp;
+  readonly #known = new LRUCache<string, CallerIdentity>({ max: knownMax, ttl: knownAgeMaxMs });
+  readonly #unknown = new LRUCache<string, true>({ max: unknownMax, ttl: unknownAgeMaxMs });
+  readonly #lookUps = new Map<string, Promise<CallerIdentity | null>>();
+  /** Raised with every change: a look-up that began before one may have read what was true before it. */
+  #generation = 0;
+
+  constructor(lookUp: LookUp) {
+    this.#lookUp = lookUp;
+  }
+
+  /** The caller with this hash, if it is known. */
+  get(hash: string): CallerIdentity | undefined {
+    return this.#known.get(hash);
+  }
+
+  /**
+   * Who is behind a credential with this hash, or null. At once when that is known, else a promise. Rejects as the look-up
+   * does, and with TG_STORE_UNAVAILABLE when the store does not answer; throws TG_OVERLOADED when too many are under way.
+   */
+  find(hash: string, credential: string): CallerIdentity | null | Promise<CallerIdentity | null> {
+    const known = this.#known.get(hash);
+    if (known !== undefined) return known;
+    if (this.#unknown.has(hash)) return null;
+    const underWay = this.#lookUps.get(hash);
+    if (underWay !== undefined) return underWay;
+    if (this.#lookUps.size >= lookUpsMax) throw new TollgateError('TG_OVERLOADED');
+    const lookUp = this.#look(hash, credential).finally(() => this.#lookUps.delete(hash));
+    this.#lookUps.set(hash, lookUp);
+    return lookUp;
+  }
+
+  async #look(hash: string, credential: string): Promise<CallerIdentity | null> {
+    const generation = this.#generation;
+    const identity = await this.#lookUp(credential, hash).catch((error) => {
+      throw error instanceof TollgateError ? error : new TollgateError('TG_STORE_UNAVAILABLE', {}, error);
+    });
+    if (identity === null) this.#unknown.set(hash, true);
+    else if (generation === this.#generation) this.#known.set(hash, identity);
+    return identity;
+  }
+
+  /** Forgets the keys and users that changed. */
+  forget(changes: readonly Change[]): void {
+    const keys = new Set(changes.filter(({ kind }) => kind === 'key').map(({ ref }) => ref));
+    const users = new Set(changes.filter(({ kind }) => kind === 'user').map(({ ref }) => ref));
+    this.#unknown.clear();
+    this.#forgetWhere(({ keyId, userId }) => (keyId !== null && keys.has(keyId)) || users.has(userId));
+  }
+
+  /** Forgets whoever came with a token of this issuer. */
+  forgetIssuer(issuer: string): void {
+    this.#forgetWhere((caller) => caller.issuer === issuer);
+  }
+
+  /** Forgets everybody: the store has been silent for so long that nobody can be vouched for. */
+  forgetAll(): void {
+    this.#generation += 1;
+    this.#known.clear();
+  }
+
+  #forgetWhere(isGone: (caller: CallerIdentity) => boolean): void {
+    this.#generation += 1;
+    for (const [hash, caller] of this.#known.entries()) {
+      if (isGone(caller)) this.#known.delete(hash);
+    }
+  }
+}
