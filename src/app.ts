@@ -13,8 +13,11 @@ import { OpenCalls } from './gateway/open-calls.ts';
 import { routerUrlOf, routing } from './gateway/routing.ts';
 import { BearerTokens } from './identity/bearer.ts';
 import { credentialFields, identity } from './identity/identity.ts';
+import { Introspection } from './identity/introspection.ts';
+import { Jwts } from './identity/jwts.ts';
 import { KnownCallers } from './identity/known-callers.ts';
 import { ProviderClient } from './identity/provider-client.ts';
+import { TokenUsers } from './identity/token-users.ts';
 import { type Meter, type MeterObserver, openMeter } from './meter/meter.ts';
 import { DriftWatch } from './observability/drift.ts';
 import { createLogger } from './observability/logger.ts';
@@ -170,10 +173,14 @@ interface Callers {
 
 function openCallers({ auth, defaultPlan: plan, plans }: Config, db: Database['db'], log: Logger): Callers {
   const keys = new KnownCallers((_key, hash) => findKeyIdentity(db, hash));
-  if (auth.bearer.length === 0) return { keys, tokens: null, close: async () => {} };
+  const { bearer: issuers, introspection: endpoint } = auth;
+  if (issuers.length === 0 && endpoint === null) return { keys, tokens: null, close: async () => {} };
   const client = new ProviderClient();
   const newUser = { plan, credits: plans[plan]?.startingCredits ?? 0 };
-  const tokens = new BearerTokens({ issuers: auth.bearer, db, client, newUser, log });
+  const users = new TokenUsers({ db, newUser, log });
+  const jwts = issuers.length === 0 ? null : new Jwts({ issuers, users, client, log });
+  const introspection = endpoint === null ? null : new Introspection({ endpoint, users, client, log });
+  const tokens = new BearerTokens(jwts, introspection);
   return { keys, tokens, close: () => client.close() };
 }
 

@@ -3,37 +3,62 @@
 import Type from 'typebox';
 import { boolean, durationOrZero, headerName, text } from './kinds.ts';
 
+const providerUrl = {
+  kind: 'URL',
+  pattern: '^[Hh][Tt][Tt][Pp][Ss]?://[^\\s\\\\@?#/]+(/[^\\s\\\\?#]*)?$',
+  maxLength: 512,
+  expects: 'an https URL without user, query or fragment',
+};
+
 /** Signatures with a key pair. None with a shared secret: whoever knows a public key could make them (RFC 8725 §2.1). */
 export const algorithms = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ] as const;
 
-const audience = (description: string) =>
-  Type.String({ ...text(description, 'https://api.example.com'), maxLength: 512 });
+const textOrList = (what: string, description: string, example: string) =>
+  Type.Optional(
+    Type.Union(
+      [
+        Type.String({ ...text(description, example), maxLength: 512 }),
+        Type.Array(Type.String({ ...text(`${what}.`, example), maxLength: 512 }), { minItems: 1, maxItems: 32 }),
+      ],
+      { description, expects: 'a text, or a list of up to 32' },
+    ),
+  );
 
 const bearerSchema = Type.Object(
   {
-    issuer: Type.String({
-      description: 'The issuer, exactly as its tokens name it in `iss`. Its keys are found by discovery.',
-      kind: 'URL',
-      pattern: '^[Hh][Tt][Tt][Pp][Ss]?://[^\\s\\\\@?#/]+(/[^\\s\\\\?#]*)?$',
-      maxLength: 512,
-      expects: 'an https URL without user, query or fragment',
-      examples: ['https://login.example.com/realms/main'],
-    }),
-    audience: Type.Union(
-      [
-        audience('What the tokens have to be meant for: their `aud`.'),
-        Type.Array(audience('An audience.'), { minItems: 1, maxItems: 32 }),
-      ],
-      {
-        description: 'What a token has to be meant for (`aud`): one of these.',
-        expects: 'the audience of your API at the issuer, or a list of up to 32',
-      },
+    issuer: Type.Optional(
+      Type.String({
+        description: 'An issuer of JWTs, exactly as its tokens name it in `iss`. Its keys are found by discovery.',
+        ...providerUrl,
+        examples: ['https://login.example.com/realms/main'],
+      }),
+    ),
+    introspection: Type.Optional(
+      Type.String({
+        description: 'In place of `issuer`: where to ask about tokens that are no JWT (RFC 7662). Once in the list.',
+        ...providerUrl,
+        examples: ['https://login.example.com/oauth2/introspect'],
+      }),
+    ),
+    clientId: Type.Optional(Type.String(text('With `introspection`: as which client the gateway asks.', 'tollgate'))),
+    clientSecret: Type.Optional(
+      Type.String({ ...text("With `introspection`: that client's secret.", `\${INTROSPECTION_SECRET}`), secret: true }),
+    ),
+    audience: textOrList(
+      'An audience',
+      'What a token has to be meant for (`aud`): this, or one of these. Required with `issuer`.',
+      'https://api.example.com',
+    ),
+    clients: textOrList(
+      'A client',
+      'With `introspection`: the clients whose tokens are taken (`client_id`), in place of `audience` or on top of it.',
+      'mobile-app',
     ),
     algorithms: Type.Array(Type.Enum([...algorithms]), {
-      description: 'The algorithms that a signature may have. None of them works with a shared secret.',
+      description: 'With `issuer`: the algorithms that a signature may have. None of them works with a shared secret.',
       default: [...algorithms],
       minItems: 1,
       maxItems: algorithms.length,
@@ -41,13 +66,16 @@ const bearerSchema = Type.Object(
     }),
     leeway: Type.String({
       ...durationOrZero('none'),
-      description: 'By how much the clocks of issuer and gateway may differ.',
+      description: 'With `issuer`: by how much the clocks of issuer and gateway may differ.',
       default: '30s',
       examples: ['30s', '0'],
     }),
-    requireType: boolean('Take only tokens that say that they are access tokens (`typ: at+jwt`, RFC 9068).', false),
+    requireType: boolean(
+      'With `issuer`: take only tokens that say that they are access tokens (`typ: at+jwt`, RFC 9068).',
+      false,
+    ),
   },
-  { description: 'An issuer of JWT access tokens.' },
+  { description: 'An identity provider whose access tokens are taken.' },
 );
 
 /** `auth` of gateway.yaml. */
@@ -66,10 +94,10 @@ export const authSchema = Type.Object(
       { description: 'API keys.' },
     ),
     bearer: Type.Array(bearerSchema, {
-      description: 'The issuers whose access tokens are taken as `Authorization: Bearer`.',
+      description: 'Whose access tokens are taken as `Authorization: Bearer`.',
       default: [],
       maxItems: 32,
-      expects: 'a list of issuers, each with issuer and audience',
+      expects: 'a list of providers, each with issuer and audience, or with introspection and its client',
     }),
   },
   { description: 'How callers are identified.' },

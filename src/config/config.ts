@@ -68,6 +68,15 @@ export interface BearerIssuer {
   readonly requireType: boolean;
 }
 
+/** Where to ask about tokens that say nothing by themselves. At least one of `audience` and `clients` is not empty. */
+export interface IntrospectionEndpoint {
+  readonly url: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly audience: readonly string[];
+  readonly clients: readonly string[];
+}
+
 /** What to match and what it costs. */
 export interface Route {
   /** Unique, printable ASCII: a metrics label. */
@@ -110,6 +119,8 @@ export interface Config {
     /** Lower case, in the order in which they are looked at. */
     readonly apiKeys: { readonly headers: readonly string[] };
     readonly bearer: readonly BearerIssuer[];
+    /** Null where no provider is asked about tokens. */
+    readonly introspection: IntrospectionEndpoint | null;
   };
   /** Null when preflights are the upstreams' to answer. */
   readonly cors: Cors | null;

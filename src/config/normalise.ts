@@ -4,7 +4,16 @@
 import { join } from 'node:path';
 import Type from 'typebox';
 import Value from 'typebox/value';
-import type { BearerIssuer, Config, Cors, HeaderRules, Route, Server, Upstream } from './config.ts';
+import type {
+  BearerIssuer,
+  Config,
+  Cors,
+  HeaderRules,
+  IntrospectionEndpoint,
+  Route,
+  Server,
+  Upstream,
+} from './config.ts';
 import { upstreamSchema } from './forwarding.ts';
 import { spellPath } from './paths.ts';
 import { parseDuration, parseSize } from './quantities.ts';
@@ -30,7 +39,8 @@ export function normalise(file: ConfigFile, { env, readFile }: Sources): Config 
     topUpUrl: file.topUpUrl === undefined ? null : new URL(file.topUpUrl).href,
     auth: {
       apiKeys: { headers: [...new Set(file.auth.apiKeys.headers.map((name) => name.toLowerCase()))] },
-      bearer: file.auth.bearer.map(normaliseIssuer),
+      bearer: file.auth.bearer.flatMap(normaliseIssuer),
+      introspection: file.auth.bearer.map(normaliseIntrospection).find((endpoint) => endpoint !== null) ?? null,
     },
     cors: file.cors === undefined ? null : normaliseCors(file.cors),
     upstreams: nameless(Object.fromEntries(upstreams)),
@@ -74,8 +84,23 @@ function normaliseUpstream(name: string, written: string | FileUpstream, readFil
   };
 }
 
-function normaliseIssuer({ audience, leeway, ...issuer }: ConfigFile['auth']['bearer'][number]): BearerIssuer {
-  return { ...issuer, audience: typeof audience === 'string' ? [audience] : audience, leeway: parseDuration(leeway) };
+type FileProvider = ConfigFile['auth']['bearer'][number];
+
+function normaliseIssuer({ issuer, audience, algorithms, leeway, requireType }: FileProvider): BearerIssuer[] {
+  if (issuer === undefined) return [];
+  return [{ issuer, audience: listOf(audience), algorithms, leeway: parseDuration(leeway), requireType }];
+}
+
+function normaliseIntrospection(provider: FileProvider): IntrospectionEndpoint | null {
+  const { introspection: url, clientId = '', clientSecret = '', audience, clients } = provider;
+  return url === undefined
+    ? null
+    : { url, clientId, clientSecret, audience: listOf(audience), clients: listOf(clients) };
+}
+
+function listOf(written: string | readonly string[] | undefined): readonly string[] {
+  if (written === undefined) return [];
+  return typeof written === 'string' ? [written] : written;
 }
 
 type FileRoute = ConfigFile['routes'][number];

@@ -37,7 +37,8 @@ export interface IdentityOptions {
 export const identity = fp(registerIdentity, { name: 'identity', dependencies: ['routing'] });
 
 async function registerIdentity(app: FastifyInstance, { keys, tokens, keyFields }: IdentityOptions): Promise<void> {
-  const fields = credentialFields(keyFields, tokens !== null);
+  const hasTokens = tokens !== null;
+  const places = { fields: credentialFields(keyFields, hasTokens), keyFields, hasTokens };
   const findCaller = ({ kind, text }: Credential) => {
     if (kind === 'key') return keys.find(hashKey(text), text);
     return tokens === null ? null : tokens.find(text);
@@ -55,7 +56,7 @@ async function registerIdentity(app: FastifyInstance, { keys, tokens, keyFields 
       done();
       return undefined;
     }
-    const credential = credentialOf(request, fields, keyFields);
+    const credential = credentialOf(request, places);
     if (!route.auth.includes(credential.kind)) throw new TollgateError('TG_AUTH_NOT_ACCEPTED');
     const found = findCaller(credential);
     if (found instanceof Promise) return found.then((caller) => admit(request, route, caller));
@@ -70,13 +71,20 @@ export function credentialFields(keyFields: readonly string[], hasTokens: boolea
   return hasTokens && !keyFields.includes('authorization') ? ['authorization', ...keyFields] : keyFields;
 }
 
+/** Where a credential is looked for, in this order, and which of the fields may hold a key. */
+interface Places {
+  readonly fields: readonly string[];
+  readonly keyFields: readonly string[];
+  readonly hasTokens: boolean;
+}
+
 interface Credential {
   readonly kind: CredentialKind;
   readonly text: string;
 }
 
 /** The first that is present, whose field is noted. What cannot be a key is refused without a look-up. */
-function credentialOf(request: FastifyRequest, fields: readonly string[], keyFields: readonly string[]): Credential {
+function credentialOf(request: FastifyRequest, { fields, keyFields, hasTokens }: Places): Credential {
   for (const field of fields) {
     const value = request.headers[field];
     if (value === undefined) continue;
@@ -84,7 +92,7 @@ function credentialOf(request: FastifyRequest, fields: readonly string[], keyFie
     // Another scheme, such as Basic, is meant for the upstream.
     if (text === null) continue;
     request.credentialField = field;
-    if (field === 'authorization' && isToken(text)) return { kind: 'bearer', text };
+    if (hasTokens && field === 'authorization' && !text.startsWith('tg_')) return { kind: 'bearer', text };
     if (!keyFields.includes(field) || !isWellFormedKey(text)) throw new TollgateError('TG_AUTH_INVALID');
     return { kind: 'key', text };
   }
@@ -96,11 +104,6 @@ const bearer = /^bearer(?: +|$)/i;
 function bearerOf(value: string): string | null {
   const scheme = bearer.exec(value);
   return scheme === null ? null : value.slice(scheme[0].length);
-}
-
-/** Three parts with dots between them are a JWT (RFC 7519 §3). */
-function isToken(text: string): boolean {
-  return /^[\w-]+\.[\w-]+\.[\w-]*$/.test(text);
 }
 
 function admit(request: FastifyRequest, { scopes }: Route, caller: CallerIdentity | null): void {

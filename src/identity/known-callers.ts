@@ -7,7 +7,7 @@ import { TollgateError } from '../errors.ts';
 import type { CallerIdentity } from '../store/identities.ts';
 import type { Change } from '../store/sync/exchange.ts';
 
-/** Callers kept, and for how long at most without asking again. */
+/** Callers kept, and for how long where nobody says otherwise. */
 const knownMax = 50_000;
 const knownAgeMaxMs = 5 * 60_000;
 /** Unknown credentials kept, so that a flood of them does not become a flood of look-ups. */
@@ -21,14 +21,16 @@ export type LookUp = (credential: string, hash: string) => Promise<CallerIdentit
 
 export class KnownCallers {
   readonly #lookUp: LookUp;
-  readonly #known = new LRUCache<string, CallerIdentity>({ max: knownMax, ttl: knownAgeMaxMs });
+  readonly #known: LRUCache<string, CallerIdentity>;
   readonly #unknown = new LRUCache<string, true>({ max: unknownMax, ttl: unknownAgeMaxMs });
   readonly #lookUps = new Map<string, Promise<CallerIdentity | null>>();
   /** Raised with every change: a look-up that began before one may have read what was true before it. */
   #generation = 0;
 
-  constructor(lookUp: LookUp) {
+  /** `ageMaxMs`: for so long a caller is vouched for without asking again. */
+  constructor(lookUp: LookUp, ageMaxMs = knownAgeMaxMs) {
     this.#lookUp = lookUp;
+    this.#known = new LRUCache({ max: knownMax, ttl: ageMaxMs });
   }
 
   /** The caller with this hash, if it is known. */

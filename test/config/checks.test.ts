@@ -3,7 +3,7 @@ import { parseConfig } from '../../src/config/config.ts';
 
 const upstreams = 'upstreams:\n  api: http://h\n';
 const small = `${upstreams}routes:\n  - path: /\n    upstream: api\n`;
-const read = (text: string) => parseConfig(text, { file: 'gateway.yaml', env: {} });
+const read = (text: string) => parseConfig(text, { file: 'gateway.yaml', env: { SECRET: 's' } });
 const withRoutes = (...routes: string[]) =>
   `${upstreams}routes:\n${routes.map((route) => `  - { upstream: api, ${route} }\n`).join('')}`;
 
@@ -94,28 +94,52 @@ t.test('an exact route that a slash at the end leads past, to a cheaper one, is 
   t.same(warningsOf('path: /dear, exact: true'), []);
 });
 
+/** Warnings, or else problems. */
+function complaintsOf(text: string): string[] {
+  try {
+    return read(text).warnings.map(({ message }) => message);
+  } catch (error) {
+    return (error as { problems: { message: string }[] }).problems.map(({ message }) => message);
+  }
+}
+
 t.test('issuers are told apart, and routes want no tokens where there are none', async (t) => {
   const issuer = (url: string) => `{ issuer: "${url}", audience: a }`;
   const auth = (...issuers: string[]) => `auth: { bearer: [${issuers.map(issuer).join(', ')}] }\n`;
-  const problems = (text: string) => {
-    try {
-      return read(text).warnings.map(({ message }) => message);
-    } catch (error) {
-      return (error as { problems: { message: string }[] }).problems.map(({ message }) => message);
-    }
-  };
   const one = auth('https://a.example');
-  t.same(problems(one + withRoutes('path: /', 'path: /a, auth: [bearer], scopes: [x]')), []);
-  t.match(problems(auth('https://a.example', 'https://a.example') + small), [/^auth\.bearer\[1\]\.issuer .* too$/]);
-  t.match(problems(auth('http://a.example') + small), [/^auth\.bearer\[0\]\.issuer is not https/]);
-  for (const host of ['localhost:1', '127.0.0.1', '[::1]:80']) t.same(problems(auth(`http://${host}`) + small), []);
-  t.match(problems(withRoutes('path: /, auth: [bearer]')), [/^routes\[0\]\.auth lets in tokens of nobody/]);
+  t.same(complaintsOf(one + withRoutes('path: /', 'path: /a, auth: [bearer], scopes: [x]')), []);
+  t.match(complaintsOf(auth('https://a.example', 'https://a.example') + small), [/^auth\.bearer\[1\]\.issuer .* too$/]);
+  t.match(complaintsOf(auth('http://a.example') + small), [/^auth\.bearer\[0\]\.issuer is not https/]);
+  for (const host of ['localhost:1', '127.0.0.1', '[::1]:80']) t.same(complaintsOf(auth(`http://${host}`) + small), []);
+  t.match(complaintsOf(withRoutes('path: /, auth: [bearer]')), [/^routes\[0\]\.auth lets in tokens of nobody/]);
   for (const route of ['scopes: [x]', 'scopes: [x], auth: [key]', 'scopes: [x], auth: none']) {
     const text = (route === 'scopes: [x]' ? '' : one) + withRoutes(`path: /, ${route}`);
-    t.match(problems(text), [/^routes\[0\]\.scopes are of tokens/], route);
+    t.match(complaintsOf(text), [/^routes\[0\]\.scopes are of tokens/], route);
   }
-  t.match(problems(auth('https://a.example?x') + small), [/^auth\.bearer\[0\]\.issuer/]);
-  t.match(problems(`auth: { bearer: [{ issuer: "https://a.example", audience: a, algorithms: [HS256] }] }\n${small}`), [
-    /algorithms\[0\] is "HS256"/,
+  t.match(complaintsOf(auth('https://a.example?x') + small), [/^auth\.bearer\[0\]\.issuer/]);
+  t.match(
+    complaintsOf(`auth: { bearer: [{ issuer: "https://a.example", audience: a, algorithms: [HS256] }] }\n${small}`),
+    [/algorithms\[0\] is "HS256"/],
+  );
+});
+
+t.test('who is asked about tokens is named with a client, and with whose tokens are taken, once', async (t) => {
+  const secret = `\${SECRET}`;
+  const asking = `introspection: 'https://a.example/ask', clientId: c, clientSecret: '${secret}', clients: app`;
+  const complaints = (...providers: string[]) =>
+    complaintsOf(`auth: { bearer: [${providers.map((provider) => `{ ${provider} }`).join(', ')}] }\n${small}`);
+  t.same(complaints(asking, 'issuer: "https://a.example", audience: a'), []);
+  t.match(complaints(asking, asking), [/^auth\.bearer\[1\]\.introspection stands in auth\.bearer\[0\] too/]);
+  t.match(complaints('audience: a'), [/^auth\.bearer\[0\] names nobody/]);
+  t.match(complaints('issuer: "https://a.example"'), [/^auth\.bearer\[0\]\.audience is missing/]);
+  t.match(complaints('issuer: "https://a.example", audience: a, clients: app'), [/clients stands beside issuer/]);
+  t.match(complaints(`${asking}, leeway: 5s`), [/leeway stands beside introspection/]);
+  t.match(complaints('introspection: "https://a.example"'), [
+    /clientId is missing/,
+    /clientSecret is missing/,
+    /every client/,
   ]);
+  t.match(complaints(asking.replace(secret, 'secret')), [/clientSecret stands in clear text/]);
+  t.notMatch(complaints(asking.replace(secret, 'hunter2')).join(), 'hunter2');
+  t.match(complaints(asking.replace('https:', 'http:')), [/introspection is not https/]);
 });

@@ -6,7 +6,11 @@ import { readFileSync } from 'node:fs';
 export const exampleText = readFileSync('gateway.example.yaml', 'utf8');
 
 /** The values that the variables of the example need. */
-export const exampleEnv = { PARTNER_TOKEN: 'partner-0123', PGPASSWORD: 'correct-horse' };
+export const exampleEnv = {
+  PARTNER_TOKEN: 'partner-0123',
+  PGPASSWORD: 'correct-horse',
+  INTROSPECTION_SECRET: 'battery-staple',
+};
 
 /** An optional section: its lines `[first, last]`, counted from 0, and the line of words above it. */
 export interface Section {

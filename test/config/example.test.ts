@@ -30,7 +30,7 @@ t.test('every optional section of the example passes, alone and with all others'
 
 t.test('the example with every section active says what it means', async (t) => {
   const { config, variables, warnings } = read(activate(exampleText, findSections(exampleText)), exampleEnv);
-  t.same(variables, ['PARTNER_TOKEN', 'PGPASSWORD', 'PORT']);
+  t.same(variables, ['INTROSPECTION_SECRET', 'PARTNER_TOKEN', 'PGPASSWORD', 'PORT']);
   t.same(warnings, []);
   t.same(config.server, {
     host: '0.0.0.0',

@@ -1,5 +1,5 @@
-// A real identity provider in this process: OpenID Connect with discovery, keys that rotate, and access tokens as JWTs for
-// the audience that a client asks for.
+// A real identity provider in this process: OpenID Connect with discovery, access tokens for the audience that a client
+// asks for, as JWTs or as tokens that only it can read, introspection and revocation.
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,13 +8,19 @@ import Provider from 'oidc-provider';
 import type { Test } from 'tap';
 
 export const audience = 'https://api.example';
+const opaqueResource = 'https://opaque.example';
 const scopes = ['search:read', 'search:write'];
-const client = { id: 'program', secret: 'the secret of a test' };
+const secret = 'the secret: of a test';
+/** Gets tokens; and asks about those of others. */
+const clients = ['program', 'gateway'];
 
 export interface IdentityProvider {
   readonly issuer: string;
-  /** An access token for the audience, as a program gets it with its own credentials. */
-  accessToken(scope?: string): Promise<string>;
+  /** A client's secret. */
+  readonly secret: string;
+  /** An access token for the audience, as the client `program` gets it: a JWT, or one that only the provider can read. */
+  accessToken(scope?: string, format?: 'jwt' | 'opaque'): Promise<string>;
+  revoke(token: string): Promise<void>;
 }
 
 /** Listens on a free port until the end of the test. */
@@ -28,37 +34,50 @@ export async function startIdentityProvider(t: Test): Promise<IdentityProvider> 
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const provider = new Provider(issuer, {
     jwks: { keys: [await signingKey()] },
-    clients: [
-      {
-        client_id: client.id,
-        client_secret: client.secret,
-        grant_types: ['client_credentials'],
-        redirect_uris: [],
-        response_types: [],
-      },
-    ],
+    clients: clients.map((id) => ({
+      client_id: id,
+      client_secret: secret,
+      grant_types: ['client_credentials'],
+      redirect_uris: [],
+      response_types: [],
+    })),
     scopes,
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
+      introspection: { enabled: true, allowedPolicy: () => true },
+      revocation: { enabled: true, allowedPolicy: () => true },
       resourceIndicators: {
         enabled: true,
-        getResourceServerInfo: () => ({ audience, scope: scopes.join(' '), accessTokenFormat: 'jwt' }),
+        getResourceServerInfo: (_context, resource) => ({
+          audience,
+          scope: scopes.join(' '),
+          accessTokenFormat: resource === opaqueResource ? 'opaque' : 'jwt',
+        }),
       },
     },
   });
   server.on('request', provider.callback());
+  const post = (path: string, form: Record<string, string>) =>
+    fetch(issuer + path, {
+      method: 'POST',
+      headers: { authorization: `Basic ${btoa(`program:${encodeURIComponent(secret)}`)}` },
+      body: new URLSearchParams(form),
+    });
   return {
     issuer,
-    accessToken: async (scope = '') => {
-      const answer = await fetch(`${issuer}/token`, {
-        method: 'POST',
-        headers: { authorization: `Basic ${btoa(`${client.id}:${encodeURIComponent(client.secret)}`)}` },
-        body: new URLSearchParams({ grant_type: 'client_credentials', resource: audience, ...(scope && { scope }) }),
-      });
+    secret,
+    accessToken: async (scope = '', format = 'jwt') => {
+      const resource = format === 'jwt' ? audience : opaqueResource;
+      const form = { grant_type: 'client_credentials', resource, ...(scope && { scope }) };
+      const answer = await post('/token', form);
       const { access_token: token } = (await answer.json()) as { access_token?: string };
       if (token === undefined) throw new Error(`no token: ${answer.status}`);
       return token;
+    },
+    revoke: async (token) => {
+      const { status } = await post('/token/revocation', { token });
+      if (status !== 200) throw new Error(`not revoked: ${status}`);
     },
   };
 }

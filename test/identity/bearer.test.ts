@@ -3,7 +3,9 @@ import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
 import t, { type Test } from 'tap';
 import type { BearerIssuer } from '../../src/config/config.ts';
 import { BearerTokens } from '../../src/identity/bearer.ts';
+import { Jwts } from '../../src/identity/jwts.ts';
 import { ProviderClient } from '../../src/identity/provider-client.ts';
+import { TokenUsers } from '../../src/identity/token-users.ts';
 import { blockUser } from '../../src/store/users.ts';
 import { dialects, migratedDatabase } from '../helpers/databases.ts';
 import { newKey, TokenIssuer } from '../helpers/token-issuer.ts';
@@ -170,21 +172,18 @@ async function open(
   t.teardown(() => client.close());
   const log: object[] = [];
   const note = (line: object) => void log.push(line);
-  const tokens = new BearerTokens({
-    issuers: [
-      {
-        issuer: issuer.url,
-        audience: ['https://unused.example', issuer.audience],
-        algorithms: ['ES256', 'RS256', 'EdDSA'],
-        leeway: 0,
-        requireType: false,
-        ...settings,
-      },
-    ],
-    db,
-    client,
-    newUser: { plan: 'Basic', credits: 70 },
-    log: { info: note, warn: note, debug: () => {} },
-  });
+  const issuers = [
+    {
+      issuer: issuer.url,
+      audience: ['https://unused.example', issuer.audience],
+      algorithms: ['ES256', 'RS256', 'EdDSA'],
+      leeway: 0,
+      requireType: false,
+      ...settings,
+    },
+  ];
+  const users = new TokenUsers({ db, newUser: { plan: 'Basic', credits: 70 }, log: { info: note } });
+  const jwts = new Jwts({ issuers, users, client, log: { warn: note, debug: () => {} } });
+  const tokens = new BearerTokens(jwts, null);
   return { tokens, issuer, key, db, log };
 }

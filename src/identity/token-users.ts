@@ -1,0 +1,71 @@
+// From what a good token says to who is calling: the claims that name somebody, and the user whom the first token of a
+// subject makes.
+
+import type { BaseLogger } from 'pino';
+import type { Db } from '../store/database.ts';
+import type { CallerIdentity } from '../store/identities.ts';
+import { resolveUser, type SignUpTerms } from '../store/sign-ups.ts';
+
+export interface TokenUsersOptions {
+  readonly db: Db;
+  /** What a user begins with whom the first token of a subject makes. */
+  readonly newUser: Omit<SignUpTerms, 'actor'>;
+  readonly log: Pick<BaseLogger, 'info'>;
+}
+
+/** A token that was found good. */
+export interface GoodToken {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly claims: Readonly<Record<string, unknown>>;
+  /** Milliseconds since 1970; null where nobody says. */
+  readonly goodUntil: number | null;
+}
+
+/** OpenID Connect Core §2 allows no longer subject. */
+const subjectLengthMax = 255;
+const nameLengthMax = 200;
+
+/** Whether a claim can be a subject. */
+export function isSubject(claim: unknown): claim is string {
+  return typeof claim === 'string' && claim !== '' && claim.length <= subjectLengthMax;
+}
+
+export class TokenUsers {
+  readonly #options: TokenUsersOptions;
+
+  constructor(options: TokenUsersOptions) {
+    this.#options = options;
+  }
+
+  /** Who calls with a token. Rejects as the store does. */
+  async callerOf({ issuer, subject, claims, goodUntil }: GoodToken): Promise<CallerIdentity> {
+    const { db, newUser, log } = this.#options;
+    const actor = `bearer:${issuer}`;
+    const person = { issuer, subject, email: vouchedAddressOf(claims), name: nameOf(claims), picture: null };
+    const { userId, isBlocked, signedUpWith } = await resolveUser(db, person, { ...newUser, actor });
+    if (signedUpWith !== null) {
+      log.info({ user: userId, kind: 'signup', amount: signedUpWith, balance: signedUpWith, actor }, 'signup');
+    }
+    return { userId, keyId: null, hasKeyLimit: false, isBlocked, goodUntil, issuer, scopes: scopesOf(claims) };
+  }
+}
+
+function vouchedAddressOf({ email, email_verified: isVouched }: GoodToken['claims']): string | null {
+  if (isVouched !== true || typeof email !== 'string' || email.length > 254) return null;
+  return /^[^\s@\p{Cc}]+@[^\s@\p{Cc}]+$/u.test(email) ? email : null;
+}
+
+/** Without what terminals would take for commands; null when nothing is left. */
+function nameOf({ name }: GoodToken['claims']): string | null {
+  if (typeof name !== 'string') return null;
+  const printable = name.replaceAll(/\p{Cc}+/gu, ' ').trim();
+  return printable === '' ? null : printable.slice(0, nameLengthMax);
+}
+
+/** RFC 9068 §2.2.3 has one text with blanks; some providers have a list, or call it `scp`. */
+function scopesOf({ scope, scp }: GoodToken['claims']): string[] {
+  const scopes = scope ?? scp ?? '';
+  if (Array.isArray(scopes)) return scopes.filter((each) => typeof each === 'string');
+  return typeof scopes === 'string' ? scopes.split(' ').filter((each) => each !== '') : [];
+}
