@@ -4,16 +4,19 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPostgres } from '../postgres.ts';
+import { startIssuer } from './issuer.ts';
 import { startProgram } from './programs.ts';
 import type { OpenRow, Row, Setting, Subject } from './row.ts';
-import { startTollgate } from './tollgate.ts';
+import { type Access, startTollgate } from './tollgate.ts';
 
 /** By the names that `--rows` takes, in the order of the table. */
 export const rows: Readonly<Record<string, Row>> = {
   direct: { title: 'direct', open: async () => ({ start: startDirect, close: async () => {} }) },
   bare: { title: 'bare @fastify/http-proxy', open: async () => ({ start: startBare, close: async () => {} }) },
-  sqlite: { title: 'Tollgate on SQLite', open: openSqliteRow },
+  sqlite: { title: 'Tollgate on SQLite', open: () => openSqliteRow() },
   postgres: { title: 'Tollgate on PostgreSQL', open: openPostgresRow },
+  token: { title: 'Tollgate on SQLite, JWT', open: openTokenRow },
+  public: { title: 'Tollgate on SQLite, public', open: () => openSqliteRow({ isPublic: true }) },
 };
 
 async function startDirect({ upstream }: Setting): Promise<Subject> {
@@ -26,11 +29,23 @@ async function startBare({ upstream, core }: Setting): Promise<Subject> {
   return { url, headers: {}, pid: program.pid, stop: () => program.stop().then(() => null) };
 }
 
-async function openSqliteRow(): Promise<OpenRow> {
+async function openSqliteRow(access: Access = {}): Promise<OpenRow> {
   const folder = await temporaryFolder();
   return {
-    start: (setting) => startTollgate(`sqlite:${join(folder, 'tollgate.db')}`, folder, setting),
+    start: (setting) => startTollgate(`sqlite:${join(folder, 'tollgate.db')}`, folder, setting, access),
     close: () => remove(folder),
+  };
+}
+
+async function openTokenRow(): Promise<OpenRow> {
+  const issuer = await startIssuer();
+  const row = await openSqliteRow({ issuer });
+  return {
+    start: row.start,
+    close: async () => {
+      await row.close();
+      issuer.close();
+    },
   };
 }
 

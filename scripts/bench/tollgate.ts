@@ -11,6 +11,7 @@ import { createKey } from '../../src/store/keys.ts';
 import { migrateUp } from '../../src/store/migrate.ts';
 import { createUser, findUser } from '../../src/store/users.ts';
 import { freePort } from '../free-port.ts';
+import type { Issuer } from './issuer.ts';
 import { type Program, startProgram } from './programs.ts';
 import type { Setting, Subject } from './row.ts';
 
@@ -18,9 +19,22 @@ const credits = 2 ** 40;
 const readyMsMax = 15_000;
 const lookEveryMs = 20;
 
-/** Starts a gateway over the database, with a user and a key of its own. `folder` is for its files. */
-export async function startTollgate(url: string, folder: string, { upstream, core }: Setting): Promise<Subject> {
-  const { userId, key } = await withDatabase(url, addCaller);
+/** What the load calls with: the key of a user, where nothing is said. */
+export interface Access {
+  /** Then with a token of this issuer. */
+  readonly issuer?: Issuer;
+  /** Then with nothing, and nobody is charged. */
+  readonly isPublic?: boolean;
+}
+
+/** Starts a gateway over the database, with a user of its own. `folder` is for its files. */
+export async function startTollgate(
+  url: string,
+  folder: string,
+  { upstream, core }: Setting,
+  { issuer, isPublic = false }: Access = {},
+): Promise<Subject> {
+  const { userId, key } = await withDatabase(url, (database) => addCaller(database, issuer));
   const [port, opsPort] = [await freePort(), await freePort()];
   const config = {
     server: { host: '127.0.0.1', port },
@@ -28,7 +42,8 @@ export async function startTollgate(url: string, folder: string, { upstream, cor
     database: { url },
     dataDir: folder,
     upstreams: { api: upstream },
-    routes: [{ path: '/', upstream: 'api' }],
+    routes: [{ path: '/', upstream: 'api', ...(isPublic && { auth: 'none' }) }],
+    ...(issuer !== undefined && { auth: { bearer: [{ issuer: issuer.url, audience: issuer.audience }] } }),
   };
   const file = join(folder, 'gateway.yaml');
   await writeFile(file, JSON.stringify(config));
@@ -36,19 +51,25 @@ export async function startTollgate(url: string, folder: string, { upstream, cor
   await untilReady(program, `http://127.0.0.1:${opsPort}/readyz`);
   return {
     url: `http://127.0.0.1:${port}`,
-    headers: { authorization: `Bearer ${key}` },
+    headers: { authorization: `Bearer ${issuer === undefined ? key : await issuer.token(userId)}` },
     pid: program.pid,
     stop: async () => {
       await program.stop();
+      if (isPublic) return null;
       return withDatabase(url, ({ db }) => chargesOf(db, userId));
     },
   };
 }
 
-async function addCaller(database: Database): Promise<{ userId: string; key: string }> {
+/** With an issuer, the id of the user is the subject there. */
+async function addCaller(database: Database, issuer?: Issuer): Promise<{ userId: string; key: string }> {
   await migrateUp(database);
   const caller = { email: null, name: 'bench', plan: 'Basic', credits };
   const { id: userId } = await database.db.transaction().execute((trx) => createUser(trx, caller, 'bench'));
+  if (issuer !== undefined) {
+    const identity = { issuer: issuer.url, subject: userId, user_id: userId };
+    await database.db.insertInto('identities').values(identity).execute();
+  }
   const generated = generateKey();
   await createKey(database.db, { userId, name: 'bench', limit: null, expiresAt: null }, generated);
   return { userId, key: generated.key };

@@ -13,20 +13,24 @@ interface Ended {
 }
 
 t.test('a short bench prints one JSON document in which every answer was charged once', async (t) => {
-  const { code, out, err } = await bench('--json --rounds 1 --seconds 1 --connections 8 --rows bare,sqlite');
+  const { code, out, err } = await bench(
+    '--json --rounds 1 --seconds 1 --connections 8 --rows bare,sqlite,token,public',
+  );
   t.equal(code, 0, err);
   const report = JSON.parse(out);
   t.match(report, { rounds: 1, seconds: 1, warmUpSeconds: 1, connections: 8, machine: { node: /^Node v/ } });
   const spread = { median: Number, min: Number, max: Number };
-  const [bare, sqlite] = report.rows;
+  const [bare, sqlite, token, open] = report.rows;
   t.match(bare, { name: 'bare', requestsPerSecond: spread, ratio: { median: 1 }, charged: null });
   t.match(sqlite, { name: 'sqlite', requestsPerSecond: spread, p50Ms: spread, p99Ms: spread, ratio: spread });
   t.ok(sqlite.answered > 0, 'the upstream has answered');
   t.equal(sqlite.charged, sqlite.answered);
+  t.equal(token.charged, token.answered);
+  t.equal(open.charged, null, 'a public route charges nobody');
 });
 
 t.test('an unknown row and a number out of range are refused by name', async (t) => {
-  t.match(await bench('--rows nginx'), { code: 1, out: '', err: 'direct,bare,sqlite,postgres' });
+  t.match(await bench('--rows nginx'), { code: 1, out: '', err: 'direct,bare,sqlite,postgres,token,public' });
   t.match(await bench('--rounds 0'), { code: 1, out: '', err: 'from 1 to 100' });
 });
 
