@@ -3,6 +3,7 @@
 import { setTimeout } from 'node:timers/promises';
 import fastify, { type FastifyInstance, LogController } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
+import { credits } from './api/credits.ts';
 import type { Config } from './config/config.ts';
 import { answerError, type ErrorAnswerOptions, registerErrorHandler } from './error-handler.ts';
 import { prepareClosing } from './gateway/closing.ts';
@@ -84,7 +85,7 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
     const ops = createOps({ metrics, obstacles: () => obstaclesOf(meter, closing !== null) });
     closers.push(() => ops.close());
     const openCalls = new OpenCalls();
-    const app = await createServer(config, { log, meter, openCalls, callers, metrics });
+    const app = await createServer(config, { log, meter, openCalls, callers, metrics, db: database.db });
     const closeServer = prepareClosing(app, openCalls);
     closers.push(() => closeServer(config.server.shutdownTimeout));
 
@@ -106,6 +107,7 @@ interface Parts {
   readonly openCalls: OpenCalls;
   readonly callers: Callers;
   readonly metrics: Metrics;
+  readonly db: Database['db'];
 }
 
 async function createServer(config: Config, parts: Parts): Promise<FastifyInstance> {
@@ -160,6 +162,8 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
     openCalls,
     credentialFields: credentialFields(keyFields, callers.tokens !== null),
   });
+  // Beside the gateway and not behind it; after it, because it knows of a request what its hooks have found.
+  await app.register(credits, { db: parts.db, meter });
   return app;
 }
 

@@ -75,6 +75,7 @@ function acceptsProblem(accept: string): boolean {
 
 /** Fastify's own errors: what it blames on the caller is a malformed request, anything else is our failure. */
 function fromForeignError(cause: Error): TollgateError {
+  if ('validation' in cause) return new TollgateError('TG_INPUT_INVALID', { input: cause.message }, cause);
   const status = 'statusCode' in cause && typeof cause.statusCode === 'number' ? cause.statusCode : 500;
   if (status === 404) return new TollgateError('TG_ROUTE_NOT_FOUND', {}, cause);
   return new TollgateError(status >= 400 && status <= 499 ? 'TG_REQUEST_MALFORMED' : 'TG_INTERNAL', {}, cause);

@@ -30,6 +30,10 @@ export const errorTable = {
       'The path can be read in two ways. Send it as the API documents it: same case, no double slashes, no dot segments.',
   },
   TG_REQUEST_MALFORMED: { status: 400, message: 'The request is not well-formed HTTP.' },
+  TG_INPUT_INVALID: {
+    status: 400,
+    message: 'A parameter does not fit. The documentation of the API lists what it takes.',
+  },
   TG_EXPECTATION_FAILED: { status: 417, message: 'The gateway takes no other expectation than 100-continue.' },
   TG_URL_TOO_LONG: { status: 414, message: 'The URL is too long. Send long input in the body.' },
   TG_HEADER_TOO_LARGE: {

@@ -4,7 +4,7 @@
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import type { CredentialKind, Route } from '../config/config.ts';
+import type { CredentialKind } from '../config/config.ts';
 import { TollgateError } from '../errors.ts';
 import type { Caller } from '../meter/meter.ts';
 import type { CallerIdentity } from '../store/identities.ts';
@@ -13,6 +13,10 @@ import type { BearerTokens } from './bearer.ts';
 import type { KnownCallers } from './known-callers.ts';
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Of a path of the gateway itself: whether it answers to a caller, with whatever credential. */
+    readonly needsCaller?: boolean;
+  }
   interface FastifyRequest {
     /** Who is calling; null on public routes. */
     user: Caller | null;
@@ -30,7 +34,7 @@ export interface IdentityOptions {
 }
 
 /**
- * Identifies the caller of each call on a private route. Refuses with TG_AUTH_MISSING, TG_AUTH_INVALID,
+ * Identifies the caller of each call on a private route, and of the gateway's own paths that ask for one. Refuses with TG_AUTH_MISSING, TG_AUTH_INVALID,
  * TG_AUTH_NOT_ACCEPTED, TG_AUTH_IN_QUERY, TG_SCOPE_MISSING, TG_USER_BLOCKED, TG_STORE_UNAVAILABLE, TG_AUTH_UNAVAILABLE or
  * TG_OVERLOADED.
  */
@@ -47,7 +51,7 @@ async function registerIdentity(app: FastifyInstance, { keys, tokens, keyFields 
   app.decorateRequest('credentialField', null);
   app.addHook('onRequest', (request, _reply, done) => {
     const { matched: route } = request;
-    if (route === null) {
+    if (route === null && request.routeOptions.config?.needsCaller !== true) {
       done();
       return undefined;
     }
@@ -57,10 +61,11 @@ async function registerIdentity(app: FastifyInstance, { keys, tokens, keyFields 
       return undefined;
     }
     const credential = credentialOf(request, places);
-    if (!route.auth.includes(credential.kind)) throw new TollgateError('TG_AUTH_NOT_ACCEPTED');
+    if (route !== null && !route.auth.includes(credential.kind)) throw new TollgateError('TG_AUTH_NOT_ACCEPTED');
     const found = findCaller(credential);
-    if (found instanceof Promise) return found.then((caller) => admit(request, route, caller));
-    admit(request, route, found);
+    const scopes = route?.scopes ?? [];
+    if (found instanceof Promise) return found.then((caller) => admit(request, scopes, caller));
+    admit(request, scopes, found);
     done();
     return undefined;
   });
@@ -106,7 +111,7 @@ function bearerOf(value: string): string | null {
   return scheme === null ? null : value.slice(scheme[0].length);
 }
 
-function admit(request: FastifyRequest, { scopes }: Route, caller: CallerIdentity | null): void {
+function admit(request: FastifyRequest, scopes: readonly string[], caller: CallerIdentity | null): void {
   if (caller === null) throw new TollgateError('TG_AUTH_INVALID');
   if (caller.goodUntil !== null && caller.goodUntil <= Date.now()) throw new TollgateError('TG_AUTH_INVALID');
   if (caller.isBlocked) throw new TollgateError('TG_USER_BLOCKED');

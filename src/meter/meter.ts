@@ -199,6 +199,17 @@ export class Meter {
     return account === undefined ? 0 : creditsLeft(account);
   }
 
+  /**
+   * How a user stands on this instance: the credits held by calls in flight, and the balance where it is known better here
+   * than in the store, because charges are on their way there; else null.
+   */
+  standing(userId: string): { held: number; credits: number | null } {
+    const account = this.#books.accounts.get(userId);
+    if (account === undefined) return { held: 0, credits: null };
+    const { held, unsent, balance } = account;
+    return { held, credits: unsent === 0 ? null : balance - unsent };
+  }
+
   state(): MeterState {
     const nowMs = performance.now();
     let leasedCredits = 0;
