@@ -3,7 +3,7 @@
 import { setTimeout } from 'node:timers/promises';
 import fastify, { type FastifyInstance, LogController } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
-import { credits } from './api/credits.ts';
+import { account } from './api/account.ts';
 import type { Config } from './config/config.ts';
 import { answerError, type ErrorAnswerOptions, registerErrorHandler } from './error-handler.ts';
 import { prepareClosing } from './gateway/closing.ts';
@@ -163,7 +163,7 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
     credentialFields: credentialFields(keyFields, callers.tokens !== null),
   });
   // Beside the gateway and not behind it; after it, because it knows of a request what its hooks have found.
-  await app.register(credits, { db: parts.db, meter });
+  await app.register(account, { db: parts.db, meter });
   return app;
 }
 

@@ -21,14 +21,28 @@ export interface LedgerEntry {
   readonly createdAt: string;
 }
 
-/** A page of a user's ledger, newest first: `limit` entries older than the entry `before`, or the newest. */
+/** Which entries of a ledger. */
+export interface LedgerPage {
+  /** Older than this entry. */
+  readonly before?: string | undefined;
+  readonly kind?: LedgerKind | undefined;
+  /** Booked in [from, to), RFC 3339 in UTC. */
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  readonly limit: number;
+}
+
+/** A page of a user's ledger, newest first. */
 export async function listLedger(
   db: Db,
   userId: string,
-  { before, limit }: { before?: string | undefined; limit: number },
+  { before, kind, from, to, limit }: LedgerPage,
 ): Promise<LedgerEntry[]> {
   let query = db.selectFrom('ledger').selectAll().where('user_id', '=', userId);
   if (before !== undefined) query = query.where('id', '<', before);
+  if (kind !== undefined) query = query.where('kind', '=', kind);
+  if (from !== undefined) query = query.where('created_at', '>=', from);
+  if (to !== undefined) query = query.where('created_at', '<', to);
   const rows = await query.orderBy('id', 'desc').limit(limit).execute();
   return rows.map(({ user_id: _, key_id: keyId, request_id: requestId, created_at: createdAt, ...entry }) => ({
     ...entry,
@@ -51,6 +65,45 @@ export interface Usage {
   readonly refused: number;
 }
 
+/** What a user's totals are split by: time, and routes where wanted. */
+export interface UsageQuery {
+  readonly bucket: 'hour' | 'day';
+  readonly isByRoute: boolean;
+  /** Hours that begin in [from, to), RFC 3339 in UTC. */
+  readonly from: string;
+  readonly to: string;
+  readonly limit: number;
+}
+
+/** Totals of a user's calls in one bucket of time. */
+export interface UserUsage extends Omit<Usage, 'key'> {
+  /** RFC 3339 in UTC, where it begins. */
+  readonly start: string;
+  /** Null where routes are not told apart. */
+  readonly route: string | null;
+}
+
+/** A user's totals, in the order of time, at most `limit` rows. */
+export async function sumUserUsage(
+  db: Db,
+  userId: string,
+  { bucket, isByRoute, from, to, limit }: UsageQuery,
+): Promise<UserUsage[]> {
+  const hour = isPostgres(db) ? sql<string>`to_char(hour, 'YYYY-MM-DD"T"HH24:MI:SS".000Z"')` : sql<string>`hour`;
+  const start = bucket === 'hour' ? hour : sql<string>`${keyExpression(db, 'day')} || 'T00:00:00.000Z'`;
+  const route = isByRoute ? sql<string | null>`route` : sql<string | null>`NULL`;
+  const query = db
+    .selectFrom('usage_hourly')
+    .select([start.as('start'), route.as('route'), ...totals()])
+    .where('user_id', '=', userId)
+    .where('hour', '>=', from)
+    .where('hour', '<', to)
+    .groupBy(start)
+    .orderBy(start);
+  const split = isByRoute ? query.groupBy('usage_hourly.route').orderBy('usage_hourly.route') : query;
+  return split.limit(limit).execute();
+}
+
 /** Totals over the hours that begin in [from, to), RFC 3339 in UTC, at most `limit` rows; days by date, the rest by calls. */
 export async function sumUsage(
   db: Db,
@@ -59,18 +112,21 @@ export async function sumUsage(
   const key = keyExpression(db, by);
   let query = db
     .selectFrom('usage_hourly')
-    .select([
-      key.as('key'),
-      sql<number>`sum(calls)`.as('calls'),
-      sql<number>`sum(charged)`.as('charged'),
-      sql<number>`sum(failed)`.as('failed'),
-      sql<number>`sum(refused)`.as('refused'),
-    ])
+    .select([key.as('key'), ...totals()])
     .groupBy(key);
   if (from !== undefined) query = query.where('hour', '>=', from);
   if (to !== undefined) query = query.where('hour', '<', to);
   const ordered = by === 'day' ? query.orderBy(key) : query.orderBy('calls', 'desc').orderBy(key);
   return ordered.limit(limit).execute();
+}
+
+function totals() {
+  return [
+    sql<number>`sum(calls)`.as('calls'),
+    sql<number>`sum(charged)`.as('charged'),
+    sql<number>`sum(failed)`.as('failed'),
+    sql<number>`sum(refused)`.as('refused'),
+  ] as const;
 }
 
 function keyExpression(db: Db, by: UsageKey) {
