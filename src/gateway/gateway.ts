@@ -50,6 +50,8 @@ function holdCredits(
     done();
     return undefined;
   }
+  // Who has left while it was found out who it is will not tell again.
+  if (reply.raw.destroyed || request.raw.socket.destroyed) throw new TollgateError('TG_CALLER_LEFT');
   const cost = costOf(route);
   const user = request.isPublic ? null : request.user;
   if (!request.isPublic && user === null) throw new Error('a call on a private route was not identified');
