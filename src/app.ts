@@ -184,7 +184,7 @@ function openCallers({ auth, defaultPlan: plan, plans }: Config, db: Database['d
   const users = new TokenUsers({ db, newUser, log });
   const jwts = issuers.length === 0 ? null : new Jwts({ issuers, users, client, log });
   const introspection = endpoint === null ? null : new Introspection({ endpoint, users, client, log });
-  const tokens = new BearerTokens(jwts, introspection);
+  const tokens = new BearerTokens(jwts, introspection, log);
   return { keys, tokens, close: () => client.close() };
 }
 

@@ -1,6 +1,7 @@
 // Access tokens that an identity provider has issued: what looks like a JWT is verified here, anything else is asked of
 // its provider.
 
+import type { BaseLogger } from 'pino';
 import type { CallerIdentity } from '../store/identities.ts';
 import type { Change } from '../store/sync/exchange.ts';
 import type { Introspection } from './introspection.ts';
@@ -16,11 +17,13 @@ const jwtShape = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 export class BearerTokens {
   readonly #jwts: Jwts | null;
   readonly #introspection: Introspection | null;
+  readonly #log: Pick<BaseLogger, 'debug'>;
 
   /** Null for a kind of token that nobody has issued. */
-  constructor(jwts: Jwts | null, introspection: Introspection | null) {
+  constructor(jwts: Jwts | null, introspection: Introspection | null, log: Pick<BaseLogger, 'debug'>) {
     this.#jwts = jwts;
     this.#introspection = introspection;
+    this.#log = log;
   }
 
   /**
@@ -28,9 +31,15 @@ export class BearerTokens {
    * TG_AUTH_UNAVAILABLE or TG_STORE_UNAVAILABLE when it cannot be told; throws TG_OVERLOADED.
    */
   find(token: string): CallerIdentity | null | Promise<CallerIdentity | null> {
-    if (token.length > lengthMax || !shape.test(token)) return null;
+    if (token.length > lengthMax) return this.#refuse('it is too long');
+    if (!shape.test(token)) return this.#refuse('it has characters that no token has');
     const finder = jwtShape.test(token) ? this.#jwts : this.#introspection;
-    return finder === null ? null : finder.find(token);
+    return finder === null ? this.#refuse('nobody is configured who issues its kind') : finder.find(token);
+  }
+
+  #refuse(why: string): null {
+    this.#log.debug({ why }, 'a token was refused');
+    return null;
   }
 
   /** Forgets the users that changed. */

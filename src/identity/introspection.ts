@@ -78,20 +78,28 @@ export class Introspection {
 
 type Answer = Readonly<Record<string, unknown>>;
 
+const issuerLengthMax = 512;
+const programPrefix = 'client:';
+/** By how much the clocks of provider and gateway may differ. */
+const leewayS = 30;
+
 /** The token that an answer speaks of, or why it is not good. */
 function goodTokenOf(answer: Answer, { url, audience, clients }: IntrospectionEndpoint): GoodToken | string {
   const { active, exp, nbf, sub, aud, client_id: client, token_type: type } = answer;
   if (active !== true) return 'it is not active';
-  if (type !== undefined && String(type).toLowerCase() !== 'bearer')
-    return 'it is bound to a proof that is not looked at';
+  if (answer['cnf'] !== undefined) return 'it is bound to a proof that is not looked at';
+  // Refresh tokens are active as well; an audience of ours tells them apart, or the type that they do not have.
+  const isBearer = type === undefined ? audience.length > 0 : String(type).toLowerCase() === 'bearer';
+  if (!isBearer) return 'it is no bearer token';
   const nowS = Date.now() / 1000;
   if (exp !== undefined && !(typeof exp === 'number' && exp > nowS)) return 'it has ended';
-  if (nbf !== undefined && !(typeof nbf === 'number' && nbf <= nowS)) return 'it does not count yet';
+  if (nbf !== undefined && !(typeof nbf === 'number' && nbf <= nowS + leewayS)) return 'it does not count yet';
   const audiences = Array.isArray(aud) ? aud : [aud];
   if (audience.length > 0 && !audience.some((each) => audiences.includes(each))) return 'its audience is another';
   if (clients.length > 0 && !clients.some((each) => each === client)) return 'its client is another';
   // A program of its own has no subject. Without the word before it, somebody could be named like a program.
-  const subject = sub ?? (typeof client === 'string' ? `client:${client}` : undefined);
+  if (typeof sub === 'string' && sub.startsWith(programPrefix)) return 'its subject is named like a program';
+  const subject = sub ?? (typeof client === 'string' ? `${programPrefix}${client}` : undefined);
   if (!isSubject(subject)) return 'it names nobody';
   return {
     issuer: issuerOf(answer, url),
@@ -104,5 +112,7 @@ function goodTokenOf(answer: Answer, { url, audience, clients }: IntrospectionEn
 /** The issuer that the answer names, if it is at home where was asked: no provider speaks for the users of another. */
 function issuerOf({ iss }: Answer, url: string): string {
   const { origin } = new URL(url);
-  return typeof iss === 'string' && URL.canParse(iss) && new URL(iss).origin === origin ? iss : origin;
+  return typeof iss === 'string' && iss.length <= issuerLengthMax && URL.canParse(iss) && new URL(iss).origin === origin
+    ? iss
+    : origin;
 }

@@ -20,7 +20,7 @@ const keysMax = 100;
 export interface IssuerKeysOptions {
   readonly issuer: string;
   readonly client: Pick<ProviderClient, 'get'>;
-  /** Told when the keys are others than before. */
+  /** Told when a key is gone that was there before. */
   readonly onChanged: () => void;
   /** Told of each attempt that failed. */
   readonly onFailed: (error: unknown) => void;
@@ -29,7 +29,8 @@ export interface IssuerKeysOptions {
 }
 
 interface Keys {
-  readonly text: string;
+  /** Each as text. */
+  readonly all: ReadonlySet<string>;
   readonly find: JWTVerifyGetKey;
   readonly readAt: number;
 }
@@ -37,7 +38,6 @@ interface Keys {
 export class IssuerKeys {
   readonly #options: IssuerKeysOptions;
   #keys: Keys | null = null;
-  #location: string | null = null;
   /** When the provider is to be asked again. */
   #dueAt = Number.NEGATIVE_INFINITY;
   #isFailing = false;
@@ -64,19 +64,30 @@ export class IssuerKeys {
     }
   }
 
-  /** For `jwtVerify`: the key that a token names. An unknown name is looked for at the provider, though not often. */
+  /**
+   * For `jwtVerify`: the key that a token names. An unknown name is looked for at the provider, though not often; whether it
+   * is good cannot be told where that is not due, or the provider does not answer: then rejects TG_AUTH_UNAVAILABLE.
+   */
   readonly find: JWTVerifyGetKey = async (header, token) => {
     await this.refresh();
     try {
       return await this.#findNow(header, token);
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
-      if (this.#options.now() - this.#lookedForNameAt < retryAfterMs) throw error;
-      this.#lookedForNameAt = this.#options.now();
-      await this.#read();
+      await this.#lookForNames();
       return this.#findNow(header, token);
     }
   };
+
+  async #lookForNames(): Promise<void> {
+    if (this.#reading === null) {
+      const now = this.#options.now();
+      if (now - this.#lookedForNameAt < retryAfterMs) throw new TollgateError('TG_AUTH_UNAVAILABLE');
+      this.#lookedForNameAt = now;
+    }
+    await this.#read();
+    if (this.#isFailing) throw new TollgateError('TG_AUTH_UNAVAILABLE');
+  }
 
   #findNow(...parameters: Parameters<JWTVerifyGetKey>): ReturnType<JWTVerifyGetKey> {
     if (this.#keys === null) throw new TollgateError('TG_AUTH_UNAVAILABLE');
@@ -93,17 +104,15 @@ export class IssuerKeys {
   async #readNow(): Promise<void> {
     const { client, now, onChanged, onFailed } = this.#options;
     try {
-      this.#location ??= await this.#discover();
-      const document = keySetOf(await client.get(this.#location));
-      const text = JSON.stringify(document);
-      const isChanged = this.#keys !== null && this.#keys.text !== text;
-      this.#keys = { text, find: createLocalJWKSet(document), readAt: now() };
+      // They may have moved, and the old place may go on to show what is withdrawn.
+      const document = keySetOf(await client.get(await this.#discover()));
+      const all = new Set(document.keys.map((key) => JSON.stringify(key)));
+      const before = this.#keys?.all ?? all;
+      this.#keys = { all, find: createLocalJWKSet(document), readAt: now() };
       this.#isFailing = false;
       this.#dueAt = now() + keysAgeMaxMs - aheadMs;
-      if (isChanged) onChanged();
+      if ([...before].some((key) => !all.has(key))) onChanged();
     } catch (error) {
-      // They may have moved.
-      this.#location = null;
       this.#isFailing = true;
       this.#dueAt = now() + (this.#keys === null ? firstRetryAfterMs : retryAfterMs);
       onFailed(error);

@@ -21,18 +21,17 @@ export interface JwtOptions {
 
 interface Issuer extends BearerIssuer {
   readonly keys: IssuerKeys;
+  /** One for each issuer, so that one that does not answer keeps nobody else waiting. */
+  readonly known: KnownCallers;
 }
 
 export class Jwts {
   readonly #options: JwtOptions;
   readonly #issuers: ReadonlyMap<string, Issuer>;
-  readonly #known = new KnownCallers((token) => this.#verify(token));
 
   constructor(options: JwtOptions) {
     this.#options = options;
-    this.#issuers = new Map(
-      options.issuers.map((issuer) => [issuer.issuer, { ...issuer, keys: this.#keysOf(issuer) }]),
-    );
+    this.#issuers = new Map(options.issuers.map((issuer) => [issuer.issuer, this.#open(issuer)]));
   }
 
   /**
@@ -41,45 +40,52 @@ export class Jwts {
    */
   find(token: string): CallerIdentity | null | Promise<CallerIdentity | null> {
     const key = hash('sha256', token, 'base64url');
-    const issuer = this.#issuers.get(this.#known.get(key)?.issuer ?? '');
-    if (issuer === undefined || issuer.keys.isFresh) return this.#known.find(key, token);
-    // Its signature was good; the key that made it may have been withdrawn.
-    return issuer.keys.refresh().then(() => this.#known.find(key, token));
+    for (const issuer of this.#issuers.values()) {
+      if (issuer.known.get(key) === undefined) continue;
+      if (issuer.keys.isFresh) return issuer.known.find(key, token);
+      // Its signature was good; the key that made it may have been withdrawn.
+      return issuer.keys.refresh().then(() => issuer.known.find(key, token));
+    }
+    const named = this.#issuers.get(issuerIn(token) ?? '');
+    if (named !== undefined) return named.known.find(key, token);
+    this.#options.log.debug({ why: 'its issuer is not one of ours' }, 'a token was refused');
+    return null;
   }
 
   /** Forgets the users that changed. */
   forget(changes: readonly Change[]): void {
-    this.#known.forget(changes);
+    for (const { known } of this.#issuers.values()) known.forget(changes);
   }
 
   /** Forgets everybody. */
   forgetAll(): void {
-    this.#known.forgetAll();
+    for (const { known } of this.#issuers.values()) known.forgetAll();
   }
 
-  #keysOf({ issuer }: BearerIssuer): IssuerKeys {
-    return new IssuerKeys({
-      issuer,
-      client: this.#options.client,
-      onChanged: () => this.#known.forgetIssuer(issuer),
-      onFailed: (err) => this.#options.log.warn({ issuer, err }, 'the keys of an issuer could not be read'),
+  #open(configured: BearerIssuer): Issuer {
+    const { client, log } = this.#options;
+    const known = new KnownCallers((token) => this.#verify(issuer, token));
+    const keys = new IssuerKeys({
+      issuer: configured.issuer,
+      client,
+      onChanged: () => known.forgetAll(),
+      onFailed: (err) => log.warn({ issuer: configured.issuer, err }, 'the keys of an issuer could not be read'),
       now: () => performance.now(),
     });
+    const issuer = { ...configured, keys, known };
+    return issuer;
   }
 
-  async #verify(token: string): Promise<CallerIdentity | null> {
-    const verified = await this.#claimsOf(token);
-    if (verified === null) return null;
-    const { issuer, claims } = verified;
+  async #verify(issuer: Issuer, token: string): Promise<CallerIdentity | null> {
+    const claims = await this.#claimsOf(issuer, token);
+    if (claims === null) return null;
     const goodUntil = (claims.exp ?? 0) * 1000 + issuer.leeway;
     return this.#options.users.callerOf({ issuer: issuer.issuer, subject: claims.sub ?? '', claims, goodUntil });
   }
 
-  /** The claims of a good token and its issuer, or null. Why it is not good is for the log alone. */
-  async #claimsOf(token: string): Promise<{ issuer: Issuer; claims: JWTPayload } | null> {
+  /** The claims of a good token, or null. Why it is not good is for the log alone. */
+  async #claimsOf(issuer: Issuer, token: string): Promise<JWTPayload | null> {
     try {
-      const issuer = this.#issuers.get(decodeJwt(token).iss ?? '');
-      if (issuer === undefined) throw new errors.JWTInvalid('its issuer is not one of ours');
       const { payload, protectedHeader } = await jwtVerify(token, issuer.keys.find, {
         issuer: issuer.issuer,
         audience: [...issuer.audience],
@@ -87,21 +93,34 @@ export class Jwts {
         clockTolerance: issuer.leeway / 1000,
         requiredClaims: ['sub', 'exp'],
       });
-      if (!isAccessToken(issuer, protectedHeader.typ, payload)) throw new errors.JWTInvalid('it is no access token');
-      return { issuer, claims: payload };
+      if (isAccessToken(issuer, protectedHeader.typ, payload)) return payload;
+      throw new errors.JWTInvalid('it is no access token that a bearer may use');
     } catch (error) {
       if (error instanceof TollgateError) throw error;
-      this.#options.log.debug({ header: headerOf(token), err: error }, 'a token was refused');
+      // Not the error itself: it holds the claims.
+      this.#options.log.debug({ header: headerOf(token), why: String(error) }, 'a token was refused');
       return null;
     }
   }
 }
 
-/** An ID token says who signed in to some client, and is no key to an API; it has a nonce wherever one was asked for. */
-function isAccessToken({ requireType }: Issuer, type: string | undefined, { sub, nonce }: JWTPayload): boolean {
+/** The issuer that a token names, unverified. */
+function issuerIn(token: string): string | undefined {
+  try {
+    return decodeJwt(token).iss;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Claims of tokens that are something else, or that their bearer alone may not use: ID, logout and bound tokens. */
+const foreignClaims = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events', 'cnf'];
+
+/** An ID token says who signed in to some client, and is no key to an API. */
+function isAccessToken({ requireType }: Issuer, type: string | undefined, claims: JWTPayload): boolean {
   const kind = type?.toLowerCase().replace(/^application\//, '');
   if (requireType ? kind !== 'at+jwt' : kind !== undefined && kind !== 'jwt' && kind !== 'at+jwt') return false;
-  return nonce === undefined && isSubject(sub);
+  return foreignClaims.every((claim) => claims[claim] === undefined) && isSubject(claims.sub);
 }
 
 /** For the log: what of a token is no secret. */

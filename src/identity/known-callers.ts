@@ -49,7 +49,9 @@ export class KnownCallers {
     const underWay = this.#lookUps.get(hash);
     if (underWay !== undefined) return underWay;
     if (this.#lookUps.size >= lookUpsMax) throw new TollgateError('TG_OVERLOADED');
-    const lookUp = this.#look(hash, credential).finally(() => this.#lookUps.delete(hash));
+    const lookUp = this.#look(hash, credential).finally(() => {
+      if (this.#lookUps.get(hash) === lookUp) this.#lookUps.delete(hash);
+    });
     this.#lookUps.set(hash, lookUp);
     return lookUp;
   }
@@ -69,18 +71,17 @@ export class KnownCallers {
     const keys = new Set(changes.filter(({ kind }) => kind === 'key').map(({ ref }) => ref));
     const users = new Set(changes.filter(({ kind }) => kind === 'user').map(({ ref }) => ref));
     this.#unknown.clear();
+    this.#lookUps.clear();
     this.#forgetWhere(({ keyId, userId }) => (keyId !== null && keys.has(keyId)) || users.has(userId));
   }
 
-  /** Forgets whoever came with a token of this issuer. */
-  forgetIssuer(issuer: string): void {
-    this.#forgetWhere((caller) => caller.issuer === issuer);
-  }
-
-  /** Forgets everybody: the store has been silent for so long that nobody can be vouched for. */
+  /** Forgets everybody: nobody can be vouched for any more. */
   forgetAll(): void {
     this.#generation += 1;
     this.#known.clear();
+    this.#unknown.clear();
+    // What was asked before may be answered with what was true before.
+    this.#lookUps.clear();
   }
 
   #forgetWhere(isGone: (caller: CallerIdentity) => boolean): void {

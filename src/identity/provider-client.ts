@@ -6,9 +6,15 @@ import { Agent, request } from 'undici';
 /** How long a provider may take for a document, in all. */
 const timeoutMs = 5_000;
 const documentBytesMax = 1024 * 1024;
+/** To each provider; what is more waits, within its time. */
+const connectionsMax = 32;
 
 export class ProviderClient {
-  readonly #agent = new Agent({ connect: { timeout: timeoutMs }, maxResponseSize: documentBytesMax });
+  readonly #agent = new Agent({
+    connect: { timeout: timeoutMs },
+    connections: connectionsMax,
+    maxResponseSize: documentBytesMax,
+  });
 
   /** The JSON document at a URL, or null where there is none (404). Rejects when it cannot be had. */
   async get(url: string): Promise<unknown> {

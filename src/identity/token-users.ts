@@ -26,9 +26,12 @@ export interface GoodToken {
 const subjectLengthMax = 255;
 const nameLengthMax = 200;
 
+/** What a database may refuse to keep, or keep as something else: control characters, halves of surrogate pairs. */
+const unkept = /[\p{Cc}\p{Cs}]/u;
+
 /** Whether a claim can be a subject. */
 export function isSubject(claim: unknown): claim is string {
-  return typeof claim === 'string' && claim !== '' && claim.length <= subjectLengthMax;
+  return typeof claim === 'string' && claim !== '' && claim.length <= subjectLengthMax && !unkept.test(claim);
 }
 
 export class TokenUsers {
@@ -43,24 +46,26 @@ export class TokenUsers {
     const { db, newUser, log } = this.#options;
     const actor = `bearer:${issuer}`;
     const person = { issuer, subject, email: vouchedAddressOf(claims), name: nameOf(claims), picture: null };
-    const { userId, isBlocked, signedUpWith } = await resolveUser(db, person, { ...newUser, actor });
+    const { userId, isBlocked, signedUpWith, isClaimed } = await resolveUser(db, person, { ...newUser, actor });
     if (signedUpWith !== null) {
       log.info({ user: userId, kind: 'signup', amount: signedUpWith, balance: signedUpWith, actor }, 'signup');
     }
+    if (isClaimed) log.info({ user: userId, actor }, 'a user was claimed by address');
     return { userId, keyId: null, hasKeyLimit: false, isBlocked, goodUntil, issuer, scopes: scopesOf(claims) };
   }
 }
 
+/** In ASCII: other letters have look-alikes, and to some databases they are the same in lower case. */
 function vouchedAddressOf({ email, email_verified: isVouched }: GoodToken['claims']): string | null {
   if (isVouched !== true || typeof email !== 'string' || email.length > 254) return null;
-  return /^[^\s@\p{Cc}]+@[^\s@\p{Cc}]+$/u.test(email) ? email : null;
+  return /^[!-?A-~]+@[!-?A-~]+$/.test(email) ? email : null;
 }
 
 /** Without what terminals would take for commands; null when nothing is left. */
 function nameOf({ name }: GoodToken['claims']): string | null {
   if (typeof name !== 'string') return null;
-  const printable = name.replaceAll(/\p{Cc}+/gu, ' ').trim();
-  return printable === '' ? null : printable.slice(0, nameLengthMax);
+  const printable = name.replaceAll(/[\p{Cc}\p{Cs}]+/gu, ' ').trim();
+  return printable === '' ? null : [...printable].slice(0, nameLengthMax).join('');
 }
 
 /** RFC 9068 §2.2.3 has one text with blanks; some providers have a list, or call it `scp`. */

@@ -30,6 +30,8 @@ export interface KnownUser {
   readonly isBlocked: boolean;
   /** The starting credits, for a user who was made just now; else null. */
   readonly signedUpWith: number | null;
+  /** Whether it is a user of an operator's, whom the identity has claimed just now by the address. */
+  readonly isClaimed: boolean;
 }
 
 /** As many of the same person may come at once, or of others with the same address, before something is wrong. */
@@ -44,8 +46,12 @@ export async function resolveUser(db: Db, person: Person, terms: SignUpTerms): P
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
     const known = await findByIdentity(db, person);
     if (known !== null) {
-      if (isStale(known, person)) await refresh(db, known.userId, person);
-      return { userId: known.userId, isBlocked: known.isBlocked, signedUpWith: null };
+      if (isStale(known, person)) {
+        // Somebody else may take the address in the same moment.
+        const withoutAddress = () => refresh(db, known.userId, { ...person, email: null });
+        await refresh(db, known.userId, person).catch(withoutAddress);
+      }
+      return { userId: known.userId, isBlocked: known.isBlocked, signedUpWith: null, isClaimed: false };
     }
     const made = await signUp(db, person, terms);
     if (made !== null) return made;
@@ -133,7 +139,7 @@ async function claimOperatorsUser(trx: Trx, { email, name, picture }: Person): P
   const identity = trx.selectFrom('identities').select('subject').where('user_id', '=', user.id);
   if ((await identity.executeTakeFirst()) !== undefined) return null;
   await refresh(trx, user.id, { email: null, name, picture });
-  return { userId: user.id, isBlocked: user.blocked_at !== null, signedUpWith: null };
+  return { userId: user.id, isBlocked: user.blocked_at !== null, signedUpWith: null, isClaimed: true };
 }
 
 async function newUser(trx: Trx, person: Person, { plan, credits, actor }: SignUpTerms): Promise<KnownUser> {
@@ -146,5 +152,5 @@ async function newUser(trx: Trx, person: Person, { plan, credits, actor }: SignU
   const { picture, subject } = person;
   const name = person.name ?? (email === null ? subject : null);
   const { id } = await createUser(trx, { email, name, picture, plan, credits }, actor);
-  return { userId: id, isBlocked: false, signedUpWith: credits };
+  return { userId: id, isBlocked: false, signedUpWith: credits, isClaimed: false };
 }

@@ -10,6 +10,8 @@ import { findUser } from '../../src/store/users.ts';
 import { dialects, migratedDatabase } from '../helpers/databases.ts';
 import { startTestGateway } from '../helpers/gateways.ts';
 import { audience, startIdentityProvider } from '../helpers/identity-provider.ts';
+import { until } from '../helpers/until.ts';
+import { Wire } from '../helpers/wire.ts';
 
 const now = () => Math.floor(Date.now() / 1000);
 const good = { active: true, sub: 'ann', aud: audience, client_id: 'app', token_type: 'Bearer' };
@@ -41,6 +43,46 @@ for (const dialect of dialects) {
   );
 }
 
+t.test('a caller who leaves while it is found out who it is makes no call, and holds nothing', async (t) => {
+  const asked = new Map<string, () => void>();
+  const { url } = await startProvider(t, (form, answer) => void asked.set(form.get('token') ?? '', () => answer(good)));
+  const auth = `bearer: [{ introspection: "${url}/ask", clientId: c, clientSecret: s, clients: app }]`;
+  const gate = await startTestGateway(t, 'sqlite', '  - { path: /, upstream: api }', undefined, { auth });
+  const answerAbout = async (token: string) => {
+    const answer = await until(
+      () => asked.get(token),
+      (is) => is !== undefined,
+    );
+    answer?.();
+  };
+  const first = gate.call('first');
+  await answerAbout('first');
+  t.equal((await first).status, 200, 'from now on credits are at hand');
+
+  const wire = Wire.to(Number(new URL(gate.gateway.address).port));
+  wire.send('GET / HTTP/1.1', 'Host: h', 'Authorization: Bearer second', '', '');
+  await until(
+    () => asked.has('second'),
+    (is) => is,
+  );
+  wire.leave();
+  await wire.waitForClose();
+  // Another call has come and gone by then, so the gateway has seen that the caller left.
+  await (await gate.call('first')).text();
+  await answerAbout('second');
+  const third = gate.call('third');
+  await answerAbout('third');
+  await (await third).text();
+  t.equal(gate.upstream.seen.length, 3);
+  await gate.gateway.close();
+  const charges = gate.test.database.db.selectFrom('ledger').selectAll().where('kind', '=', 'charge');
+  t.equal((await charges.execute()).length, 3);
+  t.match(
+    gate.log.findLast(({ status }) => status === 499),
+    { outcome: null },
+  );
+});
+
 t.test('a provider is asked about a token once, as the client that it knows', async (t) => {
   const { tokens, asked } = await open(t, () => good);
   const callers = await Promise.all([tokens.find('token'), tokens.find('token')]);
@@ -70,7 +112,8 @@ t.test('the word of a provider counts for what it says alone', async (t) => {
   t.equal(await verdictOn(good, asked), true);
   t.equal(await verdictOn({ ...good, aud: ['x', audience] }, asked), true);
   t.equal(await verdictOn(good, app), true);
-  t.equal(await verdictOn({ ...good, token_type: undefined }), true);
+  t.equal(await verdictOn({ ...good, token_type: undefined }, asked), true);
+  t.equal(await verdictOn({ ...good, nbf: now() + 5 }), true, 'clocks differ');
   t.equal(await verdictOn({ ...good, exp: now() + 60, nbf: now() - 60 }), true);
   t.equal(await verdictOn({ ...good, sub: undefined }), true, 'a program of its own');
 
@@ -80,6 +123,9 @@ t.test('the word of a provider counts for what it says alone', async (t) => {
   t.equal(await verdictOn({ ...good, client_id: undefined }, app), false);
   t.equal(await verdictOn(good, { audience: ['x'], clients: ['app'] }), false, 'both where both are asked for');
   t.equal(await verdictOn({ ...good, token_type: 'DPoP' }), false);
+  t.equal(await verdictOn({ ...good, cnf: { jkt: 'x' } }), false);
+  t.equal(await verdictOn({ ...good, token_type: undefined }, app), false, 'a refresh token has no type');
+  t.equal(await verdictOn({ ...good, sub: 'client:app' }), false, 'nobody is named like a program');
   t.equal(await verdictOn({ ...good, exp: now() - 1 }), false);
   t.equal(await verdictOn({ ...good, exp: 'tomorrow' }), false);
   t.equal(await verdictOn({ ...good, nbf: now() + 60 }), false);
@@ -111,23 +157,36 @@ t.test('without a verdict a call is told to come again, and an outage is one lin
   t.ok(await tokens.find('token'), 'and once it is back, all is well');
 });
 
-async function open(t: Test, answer: () => unknown, settings: Partial<IntrospectionEndpoint> = {}) {
-  const asked: { authorization: string | undefined; body: string }[] = [];
+/** A provider whose answers are the test's to give: a status, or a document. */
+async function startProvider(
+  t: Test,
+  onAsked: (form: URLSearchParams, answer: (said: unknown) => void, authorization: string | undefined) => void,
+): Promise<{ url: string }> {
   const server = createServer(async (request, response) => {
     let body = '';
     for await (const chunk of request) body += chunk;
-    asked.push({ authorization: request.headers.authorization, body });
-    const said = answer();
-    if (typeof said === 'number') response.writeHead(said, { location: '/' }).end();
-    else response.end(JSON.stringify(said));
+    const answer = (said: unknown) => {
+      if (typeof said === 'number') response.writeHead(said, { location: '/' }).end();
+      else response.end(JSON.stringify(said));
+    };
+    onAsked(new URLSearchParams(body), answer, request.headers.authorization);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const client = new ProviderClient();
-  t.teardown(async () => {
-    await client.close();
+  t.teardown(() => {
+    server.closeAllConnections();
     server.close();
   });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+async function open(t: Test, answer: () => unknown, settings: Partial<IntrospectionEndpoint> = {}) {
+  const asked: { authorization: string | undefined; body: string }[] = [];
+  const { url } = await startProvider(t, (form, respond, authorization) => {
+    asked.push({ authorization, body: form.toString() });
+    respond(answer());
+  });
+  const client = new ProviderClient();
+  t.teardown(() => client.close());
   const { db } = (await migratedDatabase(t, 'sqlite')).database;
   const log: object[] = [];
   const endpoint = {
@@ -141,5 +200,5 @@ async function open(t: Test, answer: () => unknown, settings: Partial<Introspect
   const users = new TokenUsers({ db, newUser: { plan: 'Basic', credits: 70 }, log: { info: () => {} } });
   const warn = (line: object) => void log.push(line);
   const introspection = new Introspection({ endpoint, users, client, log: { warn, debug: () => {} } });
-  return { tokens: new BearerTokens(null, introspection), asked, log, url };
+  return { tokens: new BearerTokens(null, introspection, { debug: () => {} }), asked, log, url };
 }

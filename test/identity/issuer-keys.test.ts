@@ -60,13 +60,44 @@ t.test(
     t.equal(await isGood(next), true);
     t.equal(issuer.readings, 2);
     const forged = await Promise.all(Array.from({ length: 50 }, (_, i) => newKey(`made-up-${i}`)));
-    t.ok((await Promise.all(forged.map(isGood))).every((is) => !is));
+    for (const forger of forged) await t.rejects(isGood(forger), { code: 'TG_AUTH_UNAVAILABLE' }, 'no verdict');
     t.equal(issuer.readings, 2);
     pass(10_000);
     t.ok((await Promise.all(forged.map(isGood))).every((is) => !is));
-    t.equal(issuer.readings, 3);
+    t.equal(issuer.readings, 3, 'who comes while it is asked gets its answer');
   },
 );
+
+t.test('many tokens of a key that is new are good at once, whoever is first', async (t) => {
+  const { issuer, key, isGood } = await open(t);
+  await isGood(key);
+  const next = await newKey('next');
+  issuer.shown = [key.publicJwk, next.publicJwk];
+  t.ok((await Promise.all(Array.from({ length: 20 }, () => isGood(next)))).every((is) => is));
+  t.equal(issuer.readings, 2);
+});
+
+t.test('a name that is unknown while the provider is down is no verdict', async (t) => {
+  const { issuer, key, isGood } = await open(t);
+  await isGood(key);
+  issuer.isDown = true;
+  await t.rejects(isGood(await newKey('next')), { code: 'TG_AUTH_UNAVAILABLE' });
+  t.equal(await isGood(key), true);
+});
+
+t.test('keys that moved are found, though the old place goes on showing what is withdrawn', async (t) => {
+  const { issuer, key, isGood, pass } = await open(t);
+  await isGood(key);
+  const next = await newKey('next');
+  issuer.documents.set('/realm/.well-known/openid-configuration', {
+    issuer: issuer.url,
+    jwks_uri: `${issuer.url}/moved`,
+  });
+  issuer.documents.set('/realm/moved', { keys: [next.publicJwk] });
+  pass(keysAgeMaxMs);
+  t.equal(await isGood(key), false);
+  t.equal(await isGood(next), true);
+});
 
 t.test('a provider that is down changes nothing for a day, and is asked again every ten seconds', async (t) => {
   const { issuer, key, isGood, pass, failures } = await open(t);

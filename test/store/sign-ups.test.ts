@@ -23,7 +23,12 @@ for (const dialect of dialects) {
     t.match(await db.selectFrom('ledger').selectAll().execute(), [
       { user_id: made.userId, kind: 'signup', amount: 70, actor: 'sign-in:acme' },
     ]);
-    t.same(await resolveUser(db, ann, terms), { userId: made.userId, isBlocked: false, signedUpWith: null });
+    t.same(await resolveUser(db, ann, terms), {
+      userId: made.userId,
+      isBlocked: false,
+      signedUpWith: null,
+      isClaimed: false,
+    });
     t.same(await amountsOf(db, made.userId), [70], 'coming again brings nothing');
     t.equal((await findUser(db, 'https://accounts.example#a#1')).id, made.userId, 'operators find them by identity');
   });
@@ -56,6 +61,7 @@ for (const dialect of dialects) {
     const users = await Promise.all(others.map((person, i) => resolveUser(dbs[i % 2] as Db, person, terms)));
     t.equal(users.filter(({ userId }) => userId === prepared.id).length, 1, 'one of them claims it');
     t.equal(users.filter(({ signedUpWith }) => signedUpWith === null).length, 1, 'and gets no credits on top');
+    t.equal(users.find(({ isClaimed }) => isClaimed)?.userId, prepared.id);
     t.same(await amountsOf(db, prepared.id), [5]);
     t.match(await rowOf(db, prepared.id), { name: 'Ann', email: 'ANN@b.example' });
   });
@@ -80,11 +86,28 @@ for (const dialect of dialects) {
     t.match(await rowOf(db, userId), { name: 'Ann', email: 'lee@b.example' }, 'what is not said stays');
   });
 
+  t.test(`${dialect}: two whose addresses become the same at once both go on, and one has it`, async (t) => {
+    const test = await migratedDatabase(t, dialect);
+    const dbs = [test.database.db, openAgain(t, test).db] as const;
+    const people = ['s1', 's2'].map((subject) => ({ ...ann, subject, email: `${subject}@b.example` }));
+    for (const person of people) await resolveUser(dbs[0], person, terms);
+    for (let i = 0; i < 20; i++) {
+      const moving = people.map((person) => ({ ...person, name: `${i}`, email: `new${i}@b.example` }));
+      await Promise.all(moving.map((person, at) => resolveUser(dbs[at] ?? dbs[0], person, terms)));
+    }
+    const rows = await dbs[0].selectFrom('users').select(['name', 'email']).orderBy('email').execute();
+    t.same(
+      rows.map(({ name }) => name),
+      ['19', '19'],
+    );
+    t.equal(rows.filter(({ email }) => email === 'new19@b.example').length, 1);
+  });
+
   t.test(`${dialect}: a user who is blocked is known as blocked`, async (t) => {
     const { db } = (await migratedDatabase(t, dialect)).database;
     const { userId } = await resolveUser(db, ann, terms);
     await blockUser(db, userId);
-    t.same(await resolveUser(db, ann, terms), { userId, isBlocked: true, signedUpWith: null });
+    t.match(await resolveUser(db, ann, terms), { userId, isBlocked: true, signedUpWith: null });
   });
 
   t.test(`${dialect}: gateways are told of an identity that is taken away, and it goes with its user`, async (t) => {
