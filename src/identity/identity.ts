@@ -34,9 +34,9 @@ export interface IdentityOptions {
 }
 
 /**
- * Identifies the caller of each call on a private route, and of the gateway's own paths that ask for one. Refuses with TG_AUTH_MISSING, TG_AUTH_INVALID,
- * TG_AUTH_NOT_ACCEPTED, TG_AUTH_IN_QUERY, TG_SCOPE_MISSING, TG_USER_BLOCKED, TG_STORE_UNAVAILABLE, TG_AUTH_UNAVAILABLE or
- * TG_OVERLOADED.
+ * Identifies the caller of each call on a private route, and of the gateway's own paths that ask for one. Refuses with
+ * TG_AUTH_MISSING, TG_AUTH_INVALID, TG_AUTH_NOT_ACCEPTED, TG_AUTH_IN_QUERY, TG_SCOPE_MISSING, TG_USER_BLOCKED,
+ * TG_STORE_UNAVAILABLE, TG_AUTH_UNAVAILABLE or TG_OVERLOADED.
  */
 export const identity = fp(registerIdentity, { name: 'identity', dependencies: ['routing'] });
 

@@ -1,5 +1,5 @@
 // The public keys of an issuer: found by discovery, read when they are first needed, and kept. A key that is withdrawn is
-// good for as long as this page may be remembered; a provider that is down changes nothing for a day.
+// good until they are read again, which is minutes; a provider that is down changes nothing for a day.
 
 import { createLocalJWKSet, errors, type JWTVerifyGetKey } from 'jose';
 import { TollgateError } from '../errors.ts';

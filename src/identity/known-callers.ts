@@ -24,6 +24,8 @@ export class KnownCallers {
   readonly #known: LRUCache<string, CallerIdentity>;
   readonly #unknown = new LRUCache<string, true>({ max: unknownMax, ttl: unknownAgeMaxMs });
   readonly #lookUps = new Map<string, Promise<CallerIdentity | null>>();
+  /** Those that were forgotten too: they are still being answered. */
+  #underWay = 0;
   /** Raised with every change: a look-up that began before one may have read what was true before it. */
   #generation = 0;
 
@@ -48,8 +50,10 @@ export class KnownCallers {
     if (this.#unknown.has(hash)) return null;
     const underWay = this.#lookUps.get(hash);
     if (underWay !== undefined) return underWay;
-    if (this.#lookUps.size >= lookUpsMax) throw new TollgateError('TG_OVERLOADED');
+    if (this.#underWay >= lookUpsMax) throw new TollgateError('TG_OVERLOADED');
+    this.#underWay += 1;
     const lookUp = this.#look(hash, credential).finally(() => {
+      this.#underWay -= 1;
       if (this.#lookUps.get(hash) === lookUp) this.#lookUps.delete(hash);
     });
     this.#lookUps.set(hash, lookUp);
@@ -61,8 +65,9 @@ export class KnownCallers {
     const identity = await this.#lookUp(credential, hash).catch((error) => {
       throw error instanceof TollgateError ? error : new TollgateError('TG_STORE_UNAVAILABLE', {}, error);
     });
+    if (generation !== this.#generation) return identity;
     if (identity === null) this.#unknown.set(hash, true);
-    else if (generation === this.#generation) this.#known.set(hash, identity);
+    else this.#known.set(hash, identity);
     return identity;
   }
 
