@@ -1,31 +1,14 @@
 // The part of the schema that says how callers are identified: `auth`.
 
 import Type from 'typebox';
-import { boolean, durationOrZero, headerName, text } from './kinds.ts';
-
-const providerUrl = {
-  kind: 'URL',
-  pattern: '^[Hh][Tt][Tt][Pp][Ss]?://[^\\s\\\\@?#/]+(/[^\\s\\\\?#]*)?$',
-  maxLength: 512,
-  expects: 'an https URL without user, query or fragment',
-};
+import { boolean, durationOrZero, headerName, providerUrl, text, textOrList } from './kinds.ts';
+import { adminsSchema, allowSchema, providersSchema, sessionSchema } from './sign-in.ts';
 
 /** Signatures with a key pair. None with a shared secret: whoever knows a public key could make them (RFC 8725 §2.1). */
 export const algorithms = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ] as const;
-
-const textOrList = (what: string, description: string, example: string) =>
-  Type.Optional(
-    Type.Union(
-      [
-        Type.String({ ...text(description, example), maxLength: 512 }),
-        Type.Array(Type.String({ ...text(`${what}.`, example), maxLength: 512 }), { minItems: 1, maxItems: 32 }),
-      ],
-      { description, expects: 'a text, or a list of up to 32' },
-    ),
-  );
 
 const bearerSchema = Type.Object(
   {
@@ -93,6 +76,10 @@ export const authSchema = Type.Object(
       },
       { description: 'API keys.' },
     ),
+    session: sessionSchema,
+    providers: providersSchema,
+    allow: Type.Optional(allowSchema),
+    admins: adminsSchema,
     bearer: Type.Array(bearerSchema, {
       description: 'Whose access tokens are taken as `Authorization: Bearer`.',
       default: [],

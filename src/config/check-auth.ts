@@ -1,14 +1,17 @@
 // The checks of `auth`, and of what routes want of it.
 
 import { checkHeaderName } from './check-routes.ts';
-import { checkDuration } from './quantities.ts';
+import { checkSignIn } from './check-sign-in.ts';
+import { checkHttps } from './check-urls.ts';
+import { checkDuration, listOf } from './quantities.ts';
 import type { Path, Report } from './report.ts';
 import type { ConfigFile, Draft } from './schema.ts';
 
 type DraftFile = Draft<ConfigFile>;
 
 /** Checks how callers are identified. */
-export function checkAuth({ auth, routes }: DraftFile, report: Report): void {
+export function checkAuth(draft: DraftFile, report: Report): void {
+  const { auth, routes } = draft;
   for (const [index, name] of auth?.apiKeys?.headers?.entries() ?? []) {
     checkHeaderName(report, ['auth', 'apiKeys', 'headers', index], name);
   }
@@ -16,9 +19,14 @@ export function checkAuth({ auth, routes }: DraftFile, report: Report): void {
   for (const [index, provider] of auth?.bearer?.entries() ?? []) {
     if (provider !== undefined) checkProvider(report, ['auth', 'bearer', index], provider, seen);
   }
-  const hasBearer = report.isWritten(['auth', 'bearer']);
+  checkAudiences(draft, report);
+  checkSignIn(draft, report);
+  const has = {
+    bearer: report.isWritten(['auth', 'bearer']),
+    session: report.isWritten(['auth', 'providers']),
+  };
   for (const [index, route] of routes?.entries() ?? []) {
-    if (route !== undefined) checkRoute(report, ['routes', index], route, hasBearer);
+    if (route !== undefined) checkRoute(report, ['routes', index], route, has);
   }
 }
 
@@ -46,7 +54,7 @@ function checkProvider(report: Report, path: Path, provider: DraftProvider, seen
     report.add([...path, 'audience'], 'is missing', 'Write what the tokens for your API name in aud');
   }
   const url = isAsked ? provider.introspection : provider.issuer;
-  if (url !== undefined) checkUrl(report, [...path, isAsked ? 'introspection' : 'issuer'], url);
+  if (url !== undefined) checkHttps(report, [...path, isAsked ? 'introspection' : 'issuer'], url);
   const name = isAsked ? 'introspection' : provider.issuer;
   if (name === undefined) return;
   const other = seen.get(name);
@@ -75,22 +83,35 @@ function checkIntrospection(
   }
 }
 
-function checkUrl(report: Report, path: Path, url: string): void {
-  if (!URL.canParse(url)) report.add(path, 'is not a URL', 'Write an https URL');
-  else if (/^http:/i.test(url) && !isLoopback(new URL(url).hostname)) {
-    const message = 'is not https: whoever can change what it answers can be anybody';
-    report.warn(path, message, 'Write an https URL');
+/** The audience of an ID token is the client that signed in. */
+function checkAudiences({ auth }: DraftFile, report: Report): void {
+  const clients = new Map(Object.entries(auth?.providers ?? {}).map(([name, provider]) => [provider?.clientId, name]));
+  for (const [index, provider] of auth?.bearer?.entries() ?? []) {
+    if (provider?.issuer === undefined) continue;
+    const { audience } = provider;
+    const audiences = typeof audience === 'object' ? audience.filter((each) => each !== undefined) : listOf(audience);
+    const name = audiences.map((each) => clients.get(each)).find((found) => found !== undefined);
+    if (name === undefined) continue;
+    const message = `is the client of auth.providers.${name}: ID tokens have it, and they are no access tokens`;
+    report.add(['auth', 'bearer', index, 'audience'], message, 'Write what the access tokens for your API name in aud');
   }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || host.startsWith('127.');
 }
 
 type DraftRoute = NonNullable<NonNullable<DraftFile['routes']>[number]>;
 
-function checkRoute(report: Report, path: Path, { auth, scopes }: DraftRoute, hasBearer: boolean): void {
+type Has = Readonly<Record<'bearer' | 'session', boolean>>;
+
+function checkRoute(
+  report: Report,
+  path: Path,
+  { auth, scopes }: DraftRoute,
+  { bearer: hasBearer, session }: Has,
+): void {
   const listed = Array.isArray(auth) ? auth : null;
+  if (!session && listed?.includes('session') && report.isWritten([...path, 'auth'])) {
+    const remedy = 'Name whom people sign in with in auth.providers, or remove session';
+    report.add([...path, 'auth'], 'lets in sessions of nobody', remedy);
+  }
   if (!hasBearer && listed?.includes('bearer') && report.isWritten([...path, 'auth'])) {
     report.add([...path, 'auth'], 'lets in tokens of nobody', 'Name their issuer in auth.bearer, or remove bearer');
   }

@@ -2,7 +2,9 @@
 // send them.
 
 import { parseRange, spellOrigin } from './addresses.ts';
+import { isExposed } from './check-urls.ts';
 import { corsSchema, serverSchema } from './listening.ts';
+import { findPathFault } from './paths.ts';
 import { checkDuration } from './quantities.ts';
 import type { Path, Report } from './report.ts';
 import { expectationOf, ruleOf } from './rule.ts';
@@ -14,6 +16,7 @@ type DraftFile = Draft<ConfigFile>;
 export function checkListening(draft: DraftFile, report: Report): void {
   const { server, cors } = draft;
   checkPorts(draft, report);
+  checkPlaces(draft, report);
   checkDuration(report, ['server', 'drainDelay'], server?.drainDelay);
   checkDuration(report, ['server', 'shutdownTimeout'], server?.shutdownTimeout);
   for (const [index, range] of server?.trustedProxies?.entries() ?? []) {
@@ -34,6 +37,25 @@ function checkPorts({ server, ops }: DraftFile, report: Report): void {
   const path = report.isWritten(['ops', 'port']) ? ['ops', 'port'] : ['server', 'port'];
   report.add(path, 'is the same for server and ops', 'Give the two listeners different ports');
 }
+
+/** The URLs that browsers see. */
+function checkPlaces({ server }: DraftFile, report: Report): void {
+  for (const key of ['publicUrl', 'portalUrl'] as const) {
+    const url = server?.[key];
+    const path = ['server', key];
+    if (url === undefined) continue;
+    const fault = URL.canParse(url) ? findPathFault(new URL(url).pathname) : noUrl;
+    if (fault !== null) report.add(path, fault.message, fault.remedy);
+    else if (isExposed(url)) {
+      report.warn(path, 'is not https: sessions can be read on the way', 'Put TLS in front, and write the https URL');
+    }
+  }
+  if (server?.portalUrl !== undefined && !report.isWritten(['server', 'publicUrl'])) {
+    report.add(['server', 'portalUrl'], 'stands without publicUrl', 'Write publicUrl, where the upstreams are served');
+  }
+}
+
+const noUrl = { message: 'is not a URL', remedy: 'Write an https URL' };
 
 const proxyRule = ruleOf(serverSchema.properties.trustedProxies.items);
 

@@ -13,10 +13,25 @@ import { whyUnreadable } from './substitute.ts';
 
 export { ConfigError, formatProblem, type Problem } from './problems.ts';
 
+/** A place that browsers see. */
+export interface Place {
+  /** `https://api.example.com`, as browsers send it. */
+  readonly origin: string;
+  /** `api.example.com`, with the port unless it is that of the scheme. */
+  readonly host: string;
+  /** What the proxy in front takes away: empty, or like `/gw`. */
+  readonly path: string;
+  readonly isSecure: boolean;
+}
+
 /** Where clients connect. */
 export interface Server {
   readonly host: string;
   readonly port: number;
+  /** Null when nobody has said. */
+  readonly publicPlace: Place | null;
+  /** Of sign-in and account; the public place where it has none of its own. */
+  readonly portalPlace: Place | null;
   /** IP addresses, and ranges of them in CIDR notation. */
   readonly trustedProxies: readonly string[];
   /** Bytes of a request's body; null for no limit. Routes have it resolved. */
@@ -54,8 +69,66 @@ export interface Upstream {
   readonly tls: { readonly ca: string | null; readonly insecureSkipVerify: boolean };
 }
 
-/** What a caller may show: an API key, or an access token. */
-export type CredentialKind = 'key' | 'bearer';
+/** What a caller may show: an API key, an access token, or the cookie of a session. */
+export type CredentialKind = 'key' | 'bearer' | 'session';
+
+/** What members of a userinfo document are called, with dots for members of members. */
+export interface ClaimMap {
+  readonly subject: string;
+  readonly email: string;
+  readonly emailVerified: string;
+  readonly name: string;
+  readonly picture: string;
+}
+
+interface Provider {
+  /** Part of the redirect address. */
+  readonly name: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  /** With blanks in between. */
+  readonly scope: string;
+  /** As identities name it. */
+  readonly issuer: string;
+}
+
+/** A provider whose endpoints and keys are found by discovery. */
+export interface OpenIdProvider extends Provider {
+  readonly kind: 'openid';
+  /** When an address counts: by `email_verified`, by Microsoft's `xms_edov`, or always. */
+  readonly vouchedBy: 'claim' | 'edov' | 'provider';
+}
+
+/** A provider that says who has signed in in a document of its own. */
+export interface OAuth2Provider extends Provider {
+  readonly kind: 'oauth2';
+  readonly authorizationUrl: string;
+  readonly tokenUrl: string;
+  readonly userinfoUrl: string;
+  /** Where GitHub tells which address is the primary one, and verified; null elsewhere. */
+  readonly emailsUrl: string | null;
+  readonly map: ClaimMap;
+  readonly vouchedBy: 'claim' | 'provider';
+}
+
+export type SignInProvider = OpenIdProvider | OAuth2Provider;
+
+/** How people sign in. Times in milliseconds. */
+export interface SignIn {
+  /** The first signs, all are good. */
+  readonly secrets: readonly string[];
+  readonly maxAge: number;
+  readonly idleTimeout: number;
+  readonly providers: readonly SignInProvider[];
+  /** In lower case. */
+  readonly allow: {
+    readonly anyone: boolean;
+    readonly emailDomains: readonly string[];
+    readonly emails: readonly string[];
+  };
+  /** Addresses in lower case. */
+  readonly admins: readonly { readonly provider: string; readonly email: string }[];
+}
 
 /** An issuer of JWT access tokens. */
 export interface BearerIssuer {
@@ -121,6 +194,8 @@ export interface Config {
     readonly bearer: readonly BearerIssuer[];
     /** Null where no provider is asked about tokens. */
     readonly introspection: IntrospectionEndpoint | null;
+    /** Null where nobody can sign in. */
+    readonly signIn: SignIn | null;
   };
   /** Null when preflights are the upstreams' to answer. */
   readonly cors: Cors | null;

@@ -114,18 +114,18 @@ export const routeSchema = Type.Object(
     }),
     auth: Type.Union(
       [
-        Type.Array(Type.Enum(['key', 'bearer'], { expects: 'key or bearer; session is not available yet' }), {
+        Type.Array(Type.Enum(['key', 'bearer', 'session'], { expects: 'key, bearer or session' }), {
           minItems: 1,
-          maxItems: 2,
+          maxItems: 3,
         }),
         Type.Enum(['none']),
       ],
       {
         description:
-          'Who may call: callers with an API key (`key`), with an access token (`bearer`), or `none` for anyone, free of ' +
-          'charge.',
-        default: ['key', 'bearer'],
-        expects: '[key, bearer], one of the two, or none; session is not available yet',
+          'Who may call: callers with an API key (`key`), with an access token (`bearer`), who have signed in ' +
+          '(`session`), or `none` for anyone, free of charge.',
+        default: ['key', 'bearer', 'session'],
+        expects: '[key, bearer, session], some of the three, or none',
       },
     ),
     scopes: Type.Array(

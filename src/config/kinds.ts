@@ -78,3 +78,22 @@ export const upstreamUrl = (description: string) =>
     examples: ['http://127.0.0.1:4000'],
     secret: true,
   });
+
+/** Where an identity provider is. */
+export const providerUrl = {
+  kind: 'URL',
+  pattern: '^[Hh][Tt][Tt][Pp][Ss]?://[^\\s\\\\@?#/]+(/[^\\s\\\\?#]*)?$',
+  maxLength: 512,
+  expects: 'an https URL without user, query or fragment',
+};
+
+export const textOrList = (what: string, description: string, example: string) =>
+  Type.Optional(
+    Type.Union(
+      [
+        Type.String({ ...text(description, example), maxLength: 512 }),
+        Type.Array(Type.String({ ...text(`${what}.`, example), maxLength: 512 }), { minItems: 1, maxItems: 32 }),
+      ],
+      { description, expects: 'a text, or a list of up to 32' },
+    ),
+  );

@@ -3,11 +3,33 @@
 import Type from 'typebox';
 import { bodySize, duration, durationOrZero, headerName, host, port } from './kinds.ts';
 
+const browserUrl = (description: string, example: string) =>
+  Type.Optional(
+    Type.String({
+      description,
+      kind: 'URL',
+      pattern: '^[Hh][Tt][Tt][Pp][Ss]?://[^\\s\\\\@?#/]+(/[^\\s\\\\?#]*)?$',
+      maxLength: 512,
+      expects: 'an https URL without user, query or fragment',
+      examples: [example],
+    }),
+  );
+
 /** Where clients connect. */
 export const serverSchema = Type.Object(
   {
     host: host('The address that clients connect to.'),
     port: port('The port that clients connect to: plain HTTP/1.1. TLS is the work of what stands in front.', 8080),
+    publicUrl: browserUrl(
+      'What browsers and identity providers see. A path in it is a prefix that the proxy in front takes away. Needed with ' +
+        '`auth.providers`.',
+      'https://api.example.com',
+    ),
+    portalUrl: browserUrl(
+      'The same for sign-in and account, on another host, where no upstream is served: scripts of upstreams then share no ' +
+        "origin with them. `publicUrl`'s when absent.",
+      'https://account.example.com',
+    ),
     trustedProxies: Type.Array(
       Type.String({
         description: 'An address or a range.',

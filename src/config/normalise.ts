@@ -10,13 +10,15 @@ import type {
   Cors,
   HeaderRules,
   IntrospectionEndpoint,
+  Place,
   Route,
   Server,
   Upstream,
 } from './config.ts';
 import { upstreamSchema } from './forwarding.ts';
+import { normaliseSignIn } from './normalise-sign-in.ts';
 import { spellPath } from './paths.ts';
-import { parseDuration, parseSize } from './quantities.ts';
+import { listOf, parseDuration, parseSize } from './quantities.ts';
 import type { ConfigFile } from './schema.ts';
 import type { Sources } from './substitute.ts';
 
@@ -41,6 +43,7 @@ export function normalise(file: ConfigFile, { env, readFile }: Sources): Config 
       apiKeys: { headers: [...new Set(file.auth.apiKeys.headers.map((name) => name.toLowerCase()))] },
       bearer: file.auth.bearer.flatMap(normaliseIssuer),
       introspection: file.auth.bearer.map(normaliseIntrospection).find((endpoint) => endpoint !== null) ?? null,
+      signIn: normaliseSignIn(file.auth),
     },
     cors: file.cors === undefined ? null : normaliseCors(file.cors),
     upstreams: nameless(Object.fromEntries(upstreams)),
@@ -48,13 +51,22 @@ export function normalise(file: ConfigFile, { env, readFile }: Sources): Config 
   });
 }
 
-function normaliseServer({ maxBodySize, drainDelay, shutdownTimeout, ...server }: ConfigFile['server']): Server {
+function normaliseServer(written: ConfigFile['server']): Server {
+  const { maxBodySize, drainDelay, shutdownTimeout, publicUrl, portalUrl, ...server } = written;
+  const publicPlace = publicUrl === undefined ? null : placeAt(publicUrl);
   return {
     ...server,
+    publicPlace,
+    portalPlace: portalUrl === undefined ? publicPlace : placeAt(portalUrl),
     maxBodySize: maxBodySize === undefined ? null : parseSize(maxBodySize),
     drainDelay: parseDuration(drainDelay),
     shutdownTimeout: parseDuration(shutdownTimeout),
   };
+}
+
+function placeAt(url: string): Place {
+  const { origin, host, protocol, pathname } = new URL(url);
+  return { origin, host, path: pathname.replace(/\/+$/, ''), isSecure: protocol === 'https:' };
 }
 
 function normaliseCors({ origins, headers, maxAge }: NonNullable<ConfigFile['cors']>): Cors {
@@ -96,11 +108,6 @@ function normaliseIntrospection(provider: FileProvider): IntrospectionEndpoint |
   return url === undefined
     ? null
     : { url, clientId, clientSecret, audience: listOf(audience), clients: listOf(clients) };
-}
-
-function listOf(written: string | readonly string[] | undefined): readonly string[] {
-  if (written === undefined) return [];
-  return typeof written === 'string' ? [written] : written;
 }
 
 type FileRoute = ConfigFile['routes'][number];

@@ -1,4 +1,4 @@
-// What the durations and sizes of gateway.yaml amount to: milliseconds and bytes.
+// What the durations, sizes and lists of gateway.yaml amount to: milliseconds, bytes, lists.
 
 import ms, { type StringValue } from 'ms';
 import type { Path, Report } from './report.ts';
@@ -24,4 +24,13 @@ export function checkDuration(report: Report, path: Path, duration: string | und
   if (duration !== undefined && parseDuration(duration) > durationMsMax) {
     report.add(path, 'is longer than 24 days', 'Write a shorter time');
   }
+}
+
+/** As long as browsers keep a cookie, in milliseconds. */
+export const longestSessionMs = 400 * 24 * 60 * 60_000;
+
+/** What may be written as one text or as a list. */
+export function listOf(written: string | readonly string[] | undefined): readonly string[] {
+  if (written === undefined) return [];
+  return typeof written === 'string' ? [written] : written;
 }

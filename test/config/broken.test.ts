@@ -125,10 +125,13 @@ const variants: readonly Broken[] = [
     says: [
       [
         'session',
-        'routes[0].auth is "session". Write [key, bearer], one of the two, or none; session is not available yet.',
+        'routes[0].auth is "session". Write [key, bearer, session], some of the three, or none.',
       ],
       ['PSOT', 'routes[1].methods[0] is "PSOT", which is no method here. Perhaps POST is meant.'],
-      ['session]', 'routes[1].auth[0] is "session". Write key or bearer; session is not available yet.'],
+      [
+        '[session]',
+        'routes[1].auth lets in sessions of nobody. Name whom people sign in with in auth.providers, or remove session.',
+      ],
       ['0\n\n  # A route', 'routes[2].cost stands beside auth: none, which is free. Remove one of the two.'],
     ],
   },
