@@ -1,11 +1,13 @@
 // Runs every test on one real PostgreSQL that it starts for the run (or on the one that TEST_DATABASE_URL names), and
-// ends with one line that counts. Arguments go to tap, for example a single compiled test file.
+// ends with one line that counts. Then it searches all that was logged for every credential that was used, and fails when
+// it finds one. Arguments go to tap, for example a single compiled test file.
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPostgres } from './postgres.ts';
+import { complaintsAbout, evidenceVariable, searchEvidence } from './test/evidence.ts';
 
 process.exit(await runTests(process.argv.slice(2)));
 
@@ -14,8 +16,14 @@ async function runTests(args: string[]): Promise<number> {
   const server = given === undefined || given === '' ? await startPostgres() : null;
   const folder = await mkdtemp(join(tmpdir(), 'tollgate-results-'));
   const results = join(folder, 'results.tap');
+  const evidence = join(folder, 'evidence');
   try {
-    const env = { ...process.env, ...(server !== null && { TEST_DATABASE_URL: server.url }) };
+    await mkdir(evidence);
+    const env = {
+      ...process.env,
+      ...(server !== null && { TEST_DATABASE_URL: server.url }),
+      [evidenceVariable]: evidence,
+    };
     // tap makes its own test class out of the plugins that .taprc names, and does not notice by itself when it is new.
     await run('tap', ['build'], env);
     const reporter = process.stdout.isTTY ? 'terse' : 'silent';
@@ -24,11 +32,21 @@ async function runTests(args: string[]): Promise<number> {
     const counts = countsOf(told);
     for (const failure of failuresOf(told)) console.log(failure);
     console.log(`${counts.passed} passed, ${counts.failed} failed`);
-    return code === 0 && counts.failed === 0 && counts.passed > 0 ? 0 : 1;
+    const isClean = await isFreeOfCredentials(evidence, args.length === 0);
+    return code === 0 && counts.failed === 0 && counts.passed > 0 && isClean ? 0 : 1;
   } finally {
     await server?.stop();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function isFreeOfCredentials(evidence: string, isWholeSuite: boolean): Promise<boolean> {
+  const searched = await searchEvidence(evidence);
+  const complaints = complaintsAbout(searched, isWholeSuite);
+  for (const complaint of complaints) console.log(complaint);
+  const { credentials, lines, leaks } = searched;
+  console.log(`${credentials} credentials looked for in ${lines} lines of log, found in ${leaks.length || 'none'}`);
+  return complaints.length === 0;
 }
 
 function run(command: string, args: string[], env: NodeJS.ProcessEnv): Promise<number> {

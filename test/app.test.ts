@@ -4,6 +4,7 @@ import t from 'tap';
 import { hashKey } from '../src/identity/api-keys.ts';
 import { rotateKey } from '../src/store/keys.ts';
 import { dialects } from './helpers/databases.ts';
+import { noteLog } from './helpers/evidence.ts';
 import { startTestGateway, type TestGateway } from './helpers/gateways.ts';
 import { until } from './helpers/until.ts';
 
@@ -307,9 +308,11 @@ t.test('a gateway that cannot start leaves nothing open and says why', async (t)
   const port = new URL(gate.gateway.address).port;
   const { parseConfig } = await import('../src/config/config.ts');
   const { startGateway } = await import('../src/app.ts');
-  const text = `server: { host: 127.0.0.1, port: ${port} }\nops: { port: 0 }\nlog: { level: silent }
+  const text = `server: { host: 127.0.0.1, port: ${port} }\nops: { port: 0 }
 database: { url: "${gate.test.url}" }\nupstreams: { api: "http://127.0.0.1:1" }\nroutes:\n${everything}`;
-  await t.rejects(startGateway(parseConfig(text, { file: 'x', env: {} }).config), { code: 'EADDRINUSE' });
+  await t.rejects(startGateway(parseConfig(text, { file: 'x', env: {} }).config, { logTo: { write: noteLog } }), {
+    code: 'EADDRINUSE',
+  });
 });
 
 /** Calls at once by one user; how many answers of each status. */

@@ -5,6 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { temporaryFolder } from './helpers/databases.ts';
+import { noteCredential, noteLogOf } from './helpers/evidence.ts';
 import { fencesOf } from './helpers/markdown.ts';
 import { until } from './helpers/until.ts';
 import { startUpstream } from './helpers/upstreams.ts';
@@ -26,6 +27,7 @@ t.test('the README leads a newcomer from the smallest file to a call that is cha
   }
   const key = /tg_\w{41}|tg_\w{38}/.exec(printed.join('\n'))?.[0];
   t.ok(key, 'the key is printed');
+  noteCredential(key ?? '');
   const address = await startIn(t, `${tollgate} start`, env);
   const [, path = ''] = /http:\/\/127\.0\.0\.1:8080(\/\w+)/.exec(linesOf('curl').join()) ?? [];
   const answer = await fetch(`${address}${path}`, { headers: { authorization: `Bearer ${key}` } });
@@ -72,7 +74,9 @@ async function configure(t: Test, upstreamUrl: string): Promise<NodeJS.ProcessEn
 }
 
 async function run(command: string, env: NodeJS.ProcessEnv): Promise<{ code: number | null; output: string }> {
-  const child = spawn('sh', ['-c', command], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn('sh', ['-c', command], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  noteLogOf(child.stderr);
+  child.stderr.pipe(process.stderr);
   const output = outputOf(child);
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, output: output() };
@@ -80,8 +84,11 @@ async function run(command: string, env: NodeJS.ProcessEnv): Promise<{ code: num
 
 /** Starts it as a process group of its own, ended with the test, and gives the address that it logs. */
 async function startIn(t: Test, command: string, env: NodeJS.ProcessEnv): Promise<string> {
-  const child = spawn('sh', ['-c', command], { env, detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn('sh', ['-c', command], { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   const output = outputOf(child);
+  noteLogOf(child.stdout);
+  noteLogOf(child.stderr);
+  child.stderr.pipe(process.stderr);
   t.teardown(async () => {
     const closed = once(child, 'close');
     if (child.pid === undefined || child.exitCode !== null) return;

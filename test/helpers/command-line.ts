@@ -5,10 +5,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 import { PassThrough } from 'node:stream';
 import type { Test } from 'tap';
 import { runCommandLine } from '../../src/cli/run.ts';
 import { type Dialect, emptyDatabase, type TestDatabase, temporaryFolder } from './databases.ts';
+import { noteKeysIn, noteLog, noteLogOf } from './evidence.ts';
 import { until } from './until.ts';
 
 /** What a command left behind. `code` is null when a signal ended it. */
@@ -84,7 +86,10 @@ async function runHere(args: readonly string[], folder: string, input: Input = {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   const code = await runCommandLine(args, { env, stdin, stdout, stderr });
   const textOf = (stream: PassThrough) => String(stream.read() ?? '');
-  return { code, stdout: textOf(stdout), stderr: textOf(stderr) };
+  const ended = { code, stdout: textOf(stdout), stderr: textOf(stderr) };
+  noteResult(args, ended.stdout);
+  noteLog(ended.stderr);
+  return ended;
 }
 
 /** Starts a program, which is killed at the end of the test if it still runs. */
@@ -97,6 +102,8 @@ export function startProcess(t: Test, file: string, args: readonly string[], cwd
       output[name] += text;
     });
   }
+  createInterface({ input: child.stdout }).on('line', (line) => noteResult(args, line));
+  noteLogOf(child.stderr);
   const ended = once(child, 'close').then(([code]: (number | null)[]) => ({ code: code ?? null, ...output }));
   t.teardown(() => child.kill('SIGKILL'));
   const printed = async (pattern: RegExp) => {
@@ -108,6 +115,12 @@ export function startProcess(t: Test, file: string, args: readonly string[], cwd
     return match;
   };
   return { child, ended, printed };
+}
+
+/** A gateway logs to stdout; what others print there is for their user alone, and may be a new key. */
+function noteResult(args: readonly string[], text: string): void {
+  if (args.includes('start')) noteLog(text);
+  else noteKeysIn(text);
 }
 
 function split(args: string | readonly string[]): readonly string[] {

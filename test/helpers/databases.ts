@@ -10,6 +10,7 @@ import type { Test } from 'tap';
 import { startPostgres } from '../../scripts/postgres.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { migrateUp } from '../../src/store/migrate.ts';
+import { noteCredentialIn } from './evidence.ts';
 
 export type Dialect = 'sqlite' | 'postgres';
 export const dialects: readonly Dialect[] = ['sqlite', 'postgres'];
@@ -28,6 +29,7 @@ let ownDatabase: Promise<string> | null = null;
  */
 async function postgresUrl(t: Test): Promise<string> {
   ownDatabase ??= openOwnDatabase(rootOf(t));
+  noteCredentialIn(new URL(await ownDatabase).password);
   return ownDatabase;
 }
 

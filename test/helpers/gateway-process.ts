@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
+import { noteCredential, noteLog } from './evidence.ts';
 import type { Settings } from './gateways.ts';
 import { until } from './until.ts';
 
@@ -42,7 +43,7 @@ export class GatewayProcess {
     await writeFile(join(folder, 'gateway.yaml'), configFor(upstreamUrl, settings));
     await run(folder, ['users', 'create', user]);
     const { key } = JSON.parse(await run(folder, ['keys', 'create', user, '--json']));
-    const gateway = new GatewayProcess(folder, key);
+    const gateway = new GatewayProcess(folder, noteCredential(key));
     await until(
       () => gateway.#address,
       (address) => address !== null || !gateway.isAlive,
@@ -106,6 +107,7 @@ export class GatewayProcess {
   }
 
   #read(line: string): void {
+    noteLog(line);
     if (!line.startsWith('{')) {
       this.complaints.push(line);
       return;
@@ -120,7 +122,8 @@ export class GatewayProcess {
 }
 
 async function run(folder: string, args: readonly string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, [program, ...args], { cwd: folder });
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args], { cwd: folder });
+  noteLog(stderr);
   return stdout;
 }
 

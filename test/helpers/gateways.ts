@@ -7,6 +7,7 @@ import { parseConfig } from '../../src/config/config.ts';
 import { generateKey } from '../../src/identity/api-keys.ts';
 import { createKey } from '../../src/store/keys.ts';
 import { type Dialect, emptyDatabase, type TestDatabase } from './databases.ts';
+import { noteCredential, noteCredentialIn, noteLog } from './evidence.ts';
 import { addUser } from './meters.ts';
 import { startUpstream, type TestUpstream } from './upstreams.ts';
 
@@ -14,7 +15,7 @@ export interface TestGateway {
   readonly gateway: Gateway;
   readonly upstream: TestUpstream;
   readonly test: TestDatabase;
-  /** Parsed lines of its log. */
+  /** Parsed lines of its log, from the level `info` on. */
   readonly log: Record<string, unknown>[];
   /** Adds a user with credits and returns a key of theirs. */
   newKey(user: string, credits: number, terms?: { limit?: number; expiresAt?: string }): Promise<string>;
@@ -43,6 +44,8 @@ export async function startTestGateway(
   const text = [
     `server: { host: 127.0.0.1, port: 0, shutdownTimeout: ${shutdownTimeout}, ${server} }`,
     'ops: { host: 127.0.0.1, port: 0 }',
+    // What is logged at the lower levels is searched for credentials too.
+    'log: { level: trace }',
     `database: { url: "${test.url}", schema: ${test.schema} }`,
     `upstreams: { api: { targets: ["${upstream.url}"], ${upstreamSettings} } }`,
     `auth: { ${auth} }`,
@@ -50,7 +53,12 @@ export async function startTestGateway(
   ].join('\n');
   const { config } = parseConfig(text, { file: 'test.yaml', env: {} });
   const log: Record<string, unknown>[] = [];
-  const gateway = await startGateway(config, { logTo: { write: (line: string) => void log.push(JSON.parse(line)) } });
+  const write = (line: string) => {
+    noteLog(line);
+    const told = JSON.parse(line);
+    if (told.level !== 'debug' && told.level !== 'trace') log.push(told);
+  };
+  const gateway = await startGateway(config, { logTo: { write } });
   t.teardown(() => gateway.close());
   return {
     gateway,
@@ -62,11 +70,12 @@ export async function startTestGateway(
       const generated = generateKey();
       const { limit = null, expiresAt = null } = terms;
       await createKey(test.database.db, { userId: user, name: 'test', limit, expiresAt }, generated);
-      return generated.key;
+      return noteCredential(generated.key);
     },
     call: (key, path = '/', init = {}) => {
       const headers = new Headers(init.headers);
       if (key !== null) headers.set('authorization', `Bearer ${key}`);
+      for (const name of ['authorization', 'x-api-key']) noteCredentialIn(headers.get(name));
       return fetch(`${gateway.address}${path}`, { redirect: 'manual', ...init, headers });
     },
   };

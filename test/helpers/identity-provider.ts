@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair } from 'jose';
 import Provider from 'oidc-provider';
 import type { Test } from 'tap';
+import { noteCredential, noteCredentialIn } from './evidence.ts';
 
 export const audience = 'https://api.example';
 const opaqueResource = 'https://opaque.example';
@@ -57,6 +58,8 @@ export async function startIdentityProvider(t: Test): Promise<IdentityProvider> 
       },
     },
   });
+  noteCredential(secret);
+  server.on('request', ({ headers }) => noteCredentialIn(headers.authorization));
   server.on('request', provider.callback());
   const post = (path: string, form: Record<string, string>) =>
     fetch(issuer + path, {
@@ -73,7 +76,7 @@ export async function startIdentityProvider(t: Test): Promise<IdentityProvider> 
       const answer = await post('/token', form);
       const { access_token: token } = (await answer.json()) as { access_token?: string };
       if (token === undefined) throw new Error(`no token: ${answer.status}`);
-      return token;
+      return noteCredential(token);
     },
     revoke: async (token) => {
       const { status } = await post('/token/revocation', { token });

@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 import type { Test } from 'tap';
+import { noteCredential } from './evidence.ts';
 
 export interface SigningKey {
   readonly kid: string;
@@ -50,12 +51,17 @@ export class TokenIssuer {
   }
 
   /** A token that is good, but for what is said otherwise. */
-  sign(key: SigningKey, claims: Record<string, unknown> = {}, header: Record<string, unknown> = {}): Promise<string> {
+  async sign(
+    key: SigningKey,
+    claims: Record<string, unknown> = {},
+    header: Record<string, unknown> = {},
+  ): Promise<string> {
     const now = Math.floor(Date.now() / 1000);
     const good = { iss: this.url, aud: this.audience, sub: 'ann', iat: now, exp: now + 600 };
-    return new SignJWT({ ...good, ...claims })
+    const token = new SignJWT({ ...good, ...claims })
       .setProtectedHeader({ alg: 'ES256', kid: key.kid, typ: 'at+jwt', ...header })
       .sign(key.privateKey, { crit: { odd: true } });
+    return noteCredential(await token);
   }
 
   /** How often its keys were asked for. */

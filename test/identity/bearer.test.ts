@@ -8,6 +8,7 @@ import { ProviderClient } from '../../src/identity/provider-client.ts';
 import { TokenUsers } from '../../src/identity/token-users.ts';
 import { blockUser } from '../../src/store/users.ts';
 import { dialects, migratedDatabase } from '../helpers/databases.ts';
+import { suiteLog } from '../helpers/evidence.ts';
 import { newKey, TokenIssuer } from '../helpers/token-issuer.ts';
 import { amountsOf } from '../helpers/users.ts';
 
@@ -180,7 +181,11 @@ async function open(
   const client = new ProviderClient();
   t.teardown(() => client.close());
   const log: object[] = [];
-  const note = (line: object) => void log.push(line);
+  const note = (line: object) => {
+    suiteLog.info(line);
+    log.push(line);
+  };
+  const debug = (line: object) => suiteLog.debug(line);
   const issuers = [
     {
       issuer: issuer.url,
@@ -192,7 +197,7 @@ async function open(
     },
   ];
   const users = new TokenUsers({ db, newUser: { plan: 'Basic', credits: 70 }, log: { info: note } });
-  const jwts = new Jwts({ issuers, users, client, log: { warn: note, debug: () => {} } });
-  const tokens = new BearerTokens(jwts, null, { debug: () => {} });
+  const jwts = new Jwts({ issuers, users, client, log: { warn: note, debug } });
+  const tokens = new BearerTokens(jwts, null, { debug });
   return { tokens, issuer, key, db, log };
 }

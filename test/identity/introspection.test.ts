@@ -8,6 +8,7 @@ import { ProviderClient } from '../../src/identity/provider-client.ts';
 import { TokenUsers } from '../../src/identity/token-users.ts';
 import { findUser } from '../../src/store/users.ts';
 import { dialects, migratedDatabase } from '../helpers/databases.ts';
+import { noteCredentialIn, suiteLog } from '../helpers/evidence.ts';
 import { startTestGateway } from '../helpers/gateways.ts';
 import { audience, startIdentityProvider } from '../helpers/identity-provider.ts';
 import { until } from '../helpers/until.ts';
@@ -169,6 +170,7 @@ async function startProvider(
       if (typeof said === 'number') response.writeHead(said, { location: '/' }).end();
       else response.end(JSON.stringify(said));
     };
+    noteCredentialIn(request.headers.authorization);
     onAsked(new URLSearchParams(body), answer, request.headers.authorization);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -198,7 +200,11 @@ async function open(t: Test, answer: () => unknown, settings: Partial<Introspect
     ...settings,
   };
   const users = new TokenUsers({ db, newUser: { plan: 'Basic', credits: 70 }, log: { info: () => {} } });
-  const warn = (line: object) => void log.push(line);
-  const introspection = new Introspection({ endpoint, users, client, log: { warn, debug: () => {} } });
-  return { tokens: new BearerTokens(null, introspection, { debug: () => {} }), asked, log, url };
+  const warn = (line: object) => {
+    suiteLog.warn(line);
+    log.push(line);
+  };
+  const debug = (line: object) => suiteLog.debug(line);
+  const introspection = new Introspection({ endpoint, users, client, log: { warn, debug } });
+  return { tokens: new BearerTokens(null, introspection, { debug }), asked, log, url };
 }

@@ -9,6 +9,7 @@ import { generateKey } from '../../src/identity/api-keys.ts';
 import { createKey } from '../../src/store/keys.ts';
 import { findUser } from '../../src/store/users.ts';
 import { emptyDatabase, type TestDatabase } from '../helpers/databases.ts';
+import { noteCredential, noteLog } from '../helpers/evidence.ts';
 import { addUser } from '../helpers/meters.ts';
 import { until } from '../helpers/until.ts';
 import type { Subject, SubjectOptions } from './subject.ts';
@@ -24,10 +25,11 @@ export interface TollgateSubject extends Subject {
 export async function openTollgate(t: Test, upstreamUrl: string, options: SubjectOptions): Promise<TollgateSubject> {
   const test = await emptyDatabase(t, 'sqlite');
   const { config } = parseConfig(configText(test, upstreamUrl, options), { file: 'suite.yaml', env: {} });
-  const gateway = await startGateway(config, { logTo: { write: () => {} } });
+  const gateway = await startGateway(config, { logTo: { write: noteLog } });
   t.teardown(() => gateway.close());
   await addUser(test.database, 'u', credits);
   const generated = generateKey();
+  noteCredential(generated.key);
   await createKey(test.database.db, { userId: 'u', name: 'suite', limit: null, expiresAt: null }, generated);
   let charged = 0;
   return {
@@ -54,6 +56,7 @@ function configText(test: TestDatabase, upstreamUrl: string, options: SubjectOpt
   return JSON.stringify({
     server: { host: '127.0.0.1', port: 0, shutdownTimeout: '2s' },
     ops: { host: '127.0.0.1', port: 0 },
+    log: { level: 'trace' },
     database: { url: test.url },
     upstreams: { api: upstream },
     routes: [{ path: '/', upstream: 'api' }],
