@@ -1,23 +1,32 @@
 // The map of the program: it makes the parts and registers them in the order in which a request meets them.
 
 import { setTimeout } from 'node:timers/promises';
-import fastify, { type FastifyInstance, LogController } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
 import { account } from './api/account.ts';
+import { keysApi } from './api/keys.ts';
+import { sessionApi } from './api/session.ts';
 import type { Config } from './config/config.ts';
 import { answerError, type ErrorAnswerOptions, registerErrorHandler } from './error-handler.ts';
 import { prepareClosing } from './gateway/closing.ts';
 import { corsFields } from './gateway/cors.ts';
+import { hostOf } from './gateway/fields.ts';
 import { gateway } from './gateway/gateway.ts';
 import { serverOptions, watchIntake } from './gateway/intake.ts';
 import { OpenCalls } from './gateway/open-calls.ts';
+import { compileTrust, readPeer } from './gateway/peer.ts';
 import { routerUrlOf, routing } from './gateway/routing.ts';
+import { generateKey } from './identity/api-keys.ts';
+import { Attempts, attemptLimits } from './identity/attempts.ts';
 import { BearerTokens } from './identity/bearer.ts';
+import { Callers } from './identity/callers.ts';
 import { credentialFields, identity } from './identity/identity.ts';
 import { Introspection } from './identity/introspection.ts';
 import { Jwts } from './identity/jwts.ts';
 import { KnownCallers } from './identity/known-callers.ts';
 import { ProviderClient } from './identity/provider-client.ts';
+import { Sessions } from './identity/sessions.ts';
+import { signIn } from './identity/sign-in/sign-in.ts';
 import { TokenUsers } from './identity/token-users.ts';
 import { type Meter, type MeterObserver, openMeter } from './meter/meter.ts';
 import { DriftWatch } from './observability/drift.ts';
@@ -71,11 +80,11 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
     closers.push(() => database.close());
     if (config.database.migrate) await migrateUp(database);
 
-    const callers = openCallers(config, database.db, log);
-    closers.push(() => callers.close());
+    const identities = openIdentities(config, database.db, log);
+    closers.push(() => identities.client.close());
     const driftWatch = new DriftWatch(database.db, log);
     const metrics = new Metrics({ meterState: () => meter.state(), ledgerDrift: () => driftWatch.drift });
-    const meter = await openMeter({ database, log, observer: meterObserver(metrics, callers, log) });
+    const meter = await openMeter({ database, log, observer: meterObserver(metrics, identities.callers, log) });
     closers.push(async () => {
       chargesLost = await meter.close();
     });
@@ -85,7 +94,7 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
     const ops = createOps({ metrics, obstacles: () => obstaclesOf(meter, closing !== null) });
     closers.push(() => ops.close());
     const openCalls = new OpenCalls();
-    const app = await createServer(config, { log, meter, openCalls, callers, metrics, db: database.db });
+    const app = await createServer(config, { log, meter, openCalls, identities, metrics, db: database.db });
     const closeServer = prepareClosing(app, openCalls);
     closers.push(() => closeServer(config.server.shutdownTimeout));
 
@@ -105,13 +114,14 @@ interface Parts {
   readonly log: Logger;
   readonly meter: Meter;
   readonly openCalls: OpenCalls;
-  readonly callers: Callers;
+  readonly identities: Identities;
   readonly metrics: Metrics;
   readonly db: Database['db'];
 }
 
 async function createServer(config: Config, parts: Parts): Promise<FastifyInstance> {
-  const { log, meter, openCalls, callers, metrics } = parts;
+  const { log, meter, openCalls, identities, metrics } = parts;
+  const { callers } = identities;
   const { routes, upstreams, cors } = config;
   const keyFields = config.auth.apiKeys.headers;
   const errorAnswers: ErrorAnswerOptions = {
@@ -152,7 +162,9 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
     userOf: (request) => request.user?.userId ?? null,
   });
   await app.register(routing, { routes, cors });
-  await app.register(identity, { keys: callers.keys, tokens: callers.tokens, keyFields });
+  const visitorOf = visitorsBy(config.server.trustedProxies);
+  const failures = new Attempts(attemptLimits.failedCredentials);
+  await app.register(identity, { callers, keyFields, failures, addressOf: (request) => visitorOf(request).address });
   await app.register(gateway, {
     routes,
     upstreams,
@@ -160,35 +172,80 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
     trustedProxies: config.server.trustedProxies,
     meter,
     openCalls,
-    credentialFields: credentialFields(keyFields, callers.tokens !== null),
+    credentialFields: credentialFields({ keyFields, callers }),
   });
-  // Beside the gateway and not behind it; after it, because it knows of a request what its hooks have found.
-  await app.register(account, { db: parts.db, meter });
+  await registerOwnPaths(app, config, parts, visitorOf);
   return app;
 }
 
-/** Who may call, as far as it is remembered. */
-interface Callers {
-  readonly keys: KnownCallers;
-  /** Null where no issuer of tokens is configured. */
-  readonly tokens: BearerTokens | null;
-  close(): Promise<void>;
+/** Who may call, as far as it is remembered, and the client that asks their providers. */
+interface Identities {
+  readonly callers: Callers;
+  readonly client: ProviderClient;
 }
 
-function openCallers({ auth, defaultPlan: plan, plans }: Config, db: Database['db'], log: Logger): Callers {
-  const keys = new KnownCallers((_key, hash) => findKeyIdentity(db, hash));
-  const { bearer: issuers, introspection: endpoint } = auth;
-  if (issuers.length === 0 && endpoint === null) return { keys, tokens: null, close: async () => {} };
+function openIdentities({ auth, server, ...config }: Config, db: Database['db'], log: Logger): Identities {
   const client = new ProviderClient();
-  const newUser = { plan, credits: plans[plan]?.startingCredits ?? 0 };
-  const users = new TokenUsers({ db, newUser, log });
-  const jwts = issuers.length === 0 ? null : new Jwts({ issuers, users, client, log });
+  const { bearer: issuers, introspection: endpoint, signIn } = auth;
+  const users = new TokenUsers({ db, newUser: newUserOf(config), log });
+  const clientIds = new Set(signIn?.providers.map(({ clientId }) => clientId));
+  const jwts = issuers.length === 0 ? null : new Jwts({ issuers, clientIds, users, client, log });
   const introspection = endpoint === null ? null : new Introspection({ endpoint, users, client, log });
-  const tokens = new BearerTokens(jwts, introspection, log);
-  return { keys, tokens, close: () => client.close() };
+  const tokens = jwts === null && introspection === null ? null : new BearerTokens(jwts, introspection, log);
+  const keys = new KnownCallers((_key, hash) => findKeyIdentity(db, hash));
+  const { publicPlace, portalPlace: portal } = server;
+  const hasSessions = signIn !== null && publicPlace !== null && portal !== null;
+  const sessions = hasSessions ? new Sessions({ db, terms: signIn, portal, publicPlace }) : null;
+  return { callers: new Callers(keys, tokens, sessions), client };
 }
 
-function meterObserver(metrics: Metrics, { keys, tokens }: Callers, log: Logger): MeterObserver {
+/** What users begin with who sign up by themselves. */
+function newUserOf({ defaultPlan: plan, plans }: Pick<Config, 'defaultPlan' | 'plans'>) {
+  return { plan, credits: plans[plan]?.startingCredits ?? 0 };
+}
+
+/** What the gateway answers at its own paths: beside the calls and not behind them, after what its hooks have found. */
+async function registerOwnPaths(
+  app: FastifyInstance,
+  config: Config,
+  parts: Parts,
+  visitorOf: VisitorOf,
+): Promise<void> {
+  const { db, meter, log, identities } = parts;
+  const { callers, client } = identities;
+  const { publicPlace, portalPlace: portal } = config.server;
+  await app.register(account, { db, meter });
+  await app.register(keysApi, { db, generateKey });
+  const { signIn: terms } = config.auth;
+  if (terms === null || callers.sessions === null || publicPlace === null || portal === null) return;
+  await app.register(sessionApi, { db, meter });
+  await app.register(signIn, {
+    ...{ db, log, client, portal, publicPlace, visitorOf },
+    signIn: terms,
+    sessions: callers.sessions,
+    newUser: newUserOf(config),
+    starts: new Attempts(attemptLimits.signInStarts),
+    signUps: new Attempts(attemptLimits.signUps),
+  });
+}
+
+type VisitorOf = (request: FastifyRequest) => { readonly address: string; readonly host: string | null };
+
+/** Where requests come from, and which host they name, as far as the proxies in front are believed. */
+function visitorsBy(trustedProxies: readonly string[]): VisitorOf {
+  const trust = compileTrust(trustedProxies);
+  return ({ raw }) => {
+    const { clientAddress: address, forwardedHost: host } = readPeer(
+      trust,
+      raw.socket.remoteAddress,
+      raw.headers,
+      hostOf(raw),
+    );
+    return { address, host: host?.toLowerCase() ?? null };
+  };
+}
+
+function meterObserver(metrics: Metrics, callers: Callers, log: Logger): MeterObserver {
   return {
     charged: ({ id, user, key, cost, route, status, requestId }, balance) => {
       metrics.charged(route, cost);
@@ -199,14 +256,8 @@ function meterObserver(metrics: Metrics, { keys, tokens }: Callers, log: Logger)
     admittedWhileDown: () => metrics.admittedWhileDown(),
     synced: (seconds, charges) => metrics.synced(seconds, charges),
     overdrawn: (credits) => metrics.overdrawn(credits),
-    changed: (changes) => {
-      keys.forget(changes);
-      tokens?.forget(changes);
-    },
-    silent: () => {
-      keys.forgetAll();
-      tokens?.forgetAll();
-    },
+    changed: (changes) => callers.forget(changes),
+    silent: () => callers.forgetAll(),
   };
 }
 

@@ -97,6 +97,8 @@ function fieldsOf(error: TollgateError, { topUpUrl }: ErrorAnswerOptions): Recor
       };
     case 405:
       return { allow: String(error.facts['allow'] ?? '') };
+    case 429:
+      return { 'retry-after': String(error.facts['retryAfter'] ?? '') };
     case 503:
       return { 'retry-after': String(retryAfterSeconds) };
     default:

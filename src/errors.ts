@@ -12,6 +12,9 @@ export const errorTable = {
     status: 401,
     message: 'API keys are not read from the query string. Send the key in the Authorization header.',
   },
+  TG_RATE_LIMITED: { status: 429, message: 'Too many attempts from this address. Try again later.' },
+  TG_SIGN_IN_FAILED: { status: 400, message: 'Signing in did not work. Please start again.' },
+  TG_SIGN_IN_NOT_ALLOWED: { status: 403, message: 'This account may not sign in here. Please contact support.' },
   TG_SCOPE_MISSING: { status: 403, message: 'The access token does not hold the scopes that this route asks for.' },
   TG_USER_BLOCKED: { status: 403, message: 'This account is blocked. Please contact support.' },
   TG_CREDITS_INSUFFICIENT: {
@@ -22,6 +25,8 @@ export const errorTable = {
     status: 402,
     message: 'This API key has reached its spending limit. Use another key, or ask for one with a higher limit.',
   },
+  TG_KEY_NOT_FOUND: { status: 404, message: 'There is no such key of yours that is good.' },
+  TG_KEYS_TOO_MANY: { status: 409, message: 'There are too many keys. Revoke one that is not needed any more.' },
   TG_ROUTE_NOT_FOUND: { status: 404, message: 'No route matches this path.' },
   TG_METHOD_NOT_ALLOWED: { status: 405, message: 'The route does not take this method. See the Allow field.' },
   TG_PATH_AMBIGUOUS: {
@@ -57,6 +62,10 @@ export const errorTable = {
   TG_AUTH_UNAVAILABLE: {
     status: 503,
     message: 'The access token cannot be checked for the moment. Try again shortly.',
+  },
+  TG_PROVIDER_UNAVAILABLE: {
+    status: 503,
+    message: 'The sign-in provider does not answer for the moment. Try again shortly.',
   },
   TG_OVERLOADED: { status: 503, message: 'Too many calls are waiting. Try again shortly.' },
   TG_SHUTTING_DOWN: { status: 503, message: 'The gateway is shutting down. Try again shortly.' },

@@ -13,7 +13,7 @@ export interface AccountOptions {
   readonly meter: Pick<Meter, 'standing'>;
 }
 
-const config = { needsCaller: true };
+const config = { needsCaller: 'any' } as const;
 const dayMs = 24 * 60 * 60_000;
 
 /** A moment in UTC or with an offset, or a day, which begins at midnight UTC. */

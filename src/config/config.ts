@@ -97,6 +97,8 @@ export interface OpenIdProvider extends Provider {
   readonly kind: 'openid';
   /** When an address counts: by `email_verified`, by Microsoft's `xms_edov`, or always. */
   readonly vouchedBy: 'claim' | 'edov' | 'provider';
+  /** Whose tenants are issuers each. */
+  readonly isMicrosoft: boolean;
 }
 
 /** A provider that says who has signed in in a document of its own. */

@@ -45,9 +45,10 @@ function normaliseProvider(name: string, provider: FileProvider): SignInProvider
   const { clientId, clientSecret, trustEmail, tenant, scope } = provider;
   const common = { name, clientId, clientSecret };
   const vouchedBy = trustEmail ? 'provider' : 'claim';
-  const openId = { ...common, kind: 'openid' as const, scope: scopeOf(scope, openIdScope) };
+  const isMicrosoft = name === 'microsoft';
+  const openId = { ...common, kind: 'openid' as const, isMicrosoft, scope: scopeOf(scope, openIdScope) };
   if (name === 'google') return { ...openId, issuer: 'https://accounts.google.com', vouchedBy };
-  if (name === 'microsoft') {
+  if (isMicrosoft) {
     const isFixed = !manyTenants.has(String(tenant).toLowerCase());
     const issuer = `https://login.microsoftonline.com/${tenant}/v2.0`;
     return { ...openId, issuer, vouchedBy: isFixed || trustEmail ? 'provider' : 'edov' };

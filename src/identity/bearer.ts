@@ -42,6 +42,11 @@ export class BearerTokens {
     return null;
   }
 
+  /** Whether a token was found good before. */
+  isKnown(token: string): boolean {
+    return (this.#jwts?.isKnown(token) ?? false) || (this.#introspection?.isKnown(token) ?? false);
+  }
+
   /** Forgets the users that changed. */
   forget(changes: readonly Change[]): void {
     this.#jwts?.forget(changes);

@@ -7,9 +7,10 @@ import type { IntrospectionEndpoint } from '../config/config.ts';
 import { TollgateError } from '../errors.ts';
 import type { CallerIdentity } from '../store/identities.ts';
 import type { Change } from '../store/sync/exchange.ts';
+import { isSubject } from './claims.ts';
 import { KnownCallers } from './known-callers.ts';
 import type { ProviderClient } from './provider-client.ts';
-import { type GoodToken, isSubject, type TokenUsers } from './token-users.ts';
+import type { GoodToken, TokenUsers } from './token-users.ts';
 
 export interface IntrospectionOptions {
   readonly endpoint: IntrospectionEndpoint;
@@ -37,6 +38,11 @@ export class Introspection {
    */
   find(token: string): CallerIdentity | null | Promise<CallerIdentity | null> {
     return this.#known.find(hash('sha256', token, 'base64url'), token);
+  }
+
+  /** Whether a token was found good before. */
+  isKnown(token: string): boolean {
+    return this.#known.get(hash('sha256', token, 'base64url')) !== undefined;
   }
 
   /** Forgets the users that changed. */

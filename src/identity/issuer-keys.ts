@@ -3,6 +3,7 @@
 
 import { createLocalJWKSet, errors, type JWTVerifyGetKey } from 'jose';
 import { TollgateError } from '../errors.ts';
+import { discover, endpointIn } from './discovery.ts';
 import type { ProviderClient } from './provider-client.ts';
 
 /** Keys that were read less than this ago are used as they are: so long may a withdrawn one be good. */
@@ -19,6 +20,8 @@ const keysMax = 100;
 
 export interface IssuerKeysOptions {
   readonly issuer: string;
+  /** Which names its discovery document may give it; by default this one. */
+  readonly isNamed?: (name: unknown) => boolean;
   readonly client: Pick<ProviderClient, 'get'>;
   /** Told when a key is gone that was there before. */
   readonly onChanged: () => void;
@@ -102,10 +105,11 @@ export class IssuerKeys {
   }
 
   async #readNow(): Promise<void> {
-    const { client, now, onChanged, onFailed } = this.#options;
+    const { issuer, isNamed, client, now, onChanged, onFailed } = this.#options;
     try {
       // They may have moved, and the old place may go on to show what is withdrawn.
-      const document = keySetOf(await client.get(await this.#discover()));
+      const place = endpointIn(await discover(client, issuer, isNamed), 'jwks_uri', issuer);
+      const document = keySetOf(await client.get(place));
       const all = new Set(document.keys.map((key) => JSON.stringify(key)));
       const before = this.#keys?.all ?? all;
       this.#keys = { all, find: createLocalJWKSet(document), readAt: now() };
@@ -118,33 +122,6 @@ export class IssuerKeys {
       onFailed(error);
     }
   }
-
-  /** Where the keys are: OpenID Connect Discovery §4, else RFC 8414 §3. */
-  async #discover(): Promise<string> {
-    const { issuer, client } = this.#options;
-    const { origin, pathname } = new URL(issuer);
-    const path = pathname.replace(/\/$/, '');
-    const places = [
-      `${origin}${path}/.well-known/openid-configuration`,
-      `${origin}/.well-known/oauth-authorization-server${path}`,
-    ];
-    for (const place of places) {
-      const document = await client.get(place);
-      if (document !== null) return keysUriOf(document, issuer);
-    }
-    throw new Error(`there is no discovery document at ${places.join(' or ')}`);
-  }
-}
-
-/** A document that names another issuer could be anybody's (RFC 8414 §3.3). */
-function keysUriOf(document: unknown, issuer: string): string {
-  const { issuer: named, jwks_uri: uri } = document as { issuer?: unknown; jwks_uri?: unknown };
-  if (named !== issuer) throw new Error(`the discovery document of ${issuer} names the issuer ${String(named)}`);
-  const scheme = new URL(issuer).protocol;
-  if (typeof uri !== 'string' || !URL.canParse(uri) || ![scheme, 'https:'].includes(new URL(uri).protocol)) {
-    throw new Error(`the discovery document of ${issuer} names no ${scheme} URL of its keys`);
-  }
-  return uri;
 }
 
 type KeySet = Parameters<typeof createLocalJWKSet>[0];

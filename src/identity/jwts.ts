@@ -7,13 +7,16 @@ import type { BearerIssuer } from '../config/config.ts';
 import { TollgateError } from '../errors.ts';
 import type { CallerIdentity } from '../store/identities.ts';
 import type { Change } from '../store/sync/exchange.ts';
+import { isSubject } from './claims.ts';
 import { IssuerKeys } from './issuer-keys.ts';
 import { KnownCallers } from './known-callers.ts';
 import type { ProviderClient } from './provider-client.ts';
-import { isSubject, type TokenUsers } from './token-users.ts';
+import type { TokenUsers } from './token-users.ts';
 
 export interface JwtOptions {
   readonly issuers: readonly BearerIssuer[];
+  /** As which the gateway signs people in: what is meant for one of them is an ID token. */
+  readonly clientIds: ReadonlySet<string>;
   readonly users: TokenUsers;
   readonly client: Pick<ProviderClient, 'get'>;
   readonly log: Pick<BaseLogger, 'warn' | 'debug'>;
@@ -50,6 +53,12 @@ export class Jwts {
     if (named !== undefined) return named.known.find(key, token);
     this.#options.log.debug({ why: 'its issuer is not one of ours' }, 'a token was refused');
     return null;
+  }
+
+  /** Whether a token was verified before. */
+  isKnown(token: string): boolean {
+    const key = hash('sha256', token, 'base64url');
+    return [...this.#issuers.values()].some(({ known }) => known.get(key) !== undefined);
   }
 
   /** Forgets the users that changed. */
@@ -93,7 +102,8 @@ export class Jwts {
         clockTolerance: issuer.leeway / 1000,
         requiredClaims: ['sub', 'exp'],
       });
-      if (isAccessToken(issuer, protectedHeader.typ, payload)) return payload;
+      const { clientIds } = this.#options;
+      if (isAccessToken(issuer, protectedHeader.typ, payload, clientIds)) return payload;
       throw new errors.JWTInvalid('it is no access token that a bearer may use');
     } catch (error) {
       if (error instanceof TollgateError) throw error;
@@ -117,9 +127,15 @@ function issuerIn(token: string): string | undefined {
 const foreignClaims = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events', 'cnf'];
 
 /** An ID token says who signed in to some client, and is no key to an API. */
-function isAccessToken({ requireType }: Issuer, type: string | undefined, claims: JWTPayload): boolean {
+function isAccessToken(
+  { requireType }: Issuer,
+  type: string | undefined,
+  claims: JWTPayload,
+  clientIds: ReadonlySet<string>,
+): boolean {
   const kind = type?.toLowerCase().replace(/^application\//, '');
   if (requireType ? kind !== 'at+jwt' : kind !== undefined && kind !== 'jwt' && kind !== 'at+jwt') return false;
+  if ([claims.aud ?? []].flat().some((audience) => clientIds.has(audience))) return false;
   return foreignClaims.every((claim) => claims[claim] === undefined) && isSubject(claims.sub);
 }
 

@@ -71,12 +71,13 @@ export class KnownCallers {
     return identity;
   }
 
-  /** Forgets the keys and users that changed. */
+  /** Forgets the keys, users and sessions that changed. */
   forget(changes: readonly Change[]): void {
     const keys = new Set(changes.filter(({ kind }) => kind === 'key').map(({ ref }) => ref));
     const users = new Set(changes.filter(({ kind }) => kind === 'user').map(({ ref }) => ref));
     this.#unknown.clear();
     this.#lookUps.clear();
+    for (const { kind, ref } of changes) if (kind === 'session') this.#known.delete(ref);
     this.#forgetWhere(({ keyId, userId }) => (keyId !== null && keys.has(keyId)) || users.has(userId));
   }
 

@@ -16,11 +16,16 @@ export class ProviderClient {
     maxResponseSize: documentBytesMax,
   });
 
-  /** The JSON document at a URL, or null where there is none (404). Rejects when it cannot be had. */
-  async get(url: string): Promise<unknown> {
+  /** The JSON document at a URL, or null where there is none (404), read with a token if there is one. Rejects when it cannot be had. */
+  async get(url: string, token: string | null = null): Promise<unknown> {
     const { statusCode, body } = await request(url, {
       dispatcher: this.#agent,
-      headers: { accept: 'application/json' },
+      headers: {
+        accept: 'application/json',
+        // GitHub refuses whoever does not say who it is.
+        'user-agent': 'tollgate',
+        ...(token !== null && { authorization: `Bearer ${token}` }),
+      },
       signal: AbortSignal.timeout(timeoutMs),
     });
     const text = await body.text();

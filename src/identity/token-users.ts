@@ -5,6 +5,7 @@ import type { BaseLogger } from 'pino';
 import type { Db } from '../store/database.ts';
 import type { CallerIdentity } from '../store/identities.ts';
 import { resolveUser, type SignUpTerms } from '../store/sign-ups.ts';
+import { type Claims, personOf } from './claims.ts';
 
 export interface TokenUsersOptions {
   readonly db: Db;
@@ -17,21 +18,9 @@ export interface TokenUsersOptions {
 export interface GoodToken {
   readonly issuer: string;
   readonly subject: string;
-  readonly claims: Readonly<Record<string, unknown>>;
+  readonly claims: Claims;
   /** Milliseconds since 1970; null where nobody says. */
   readonly goodUntil: number | null;
-}
-
-/** OpenID Connect Core §2 allows no longer subject. */
-const subjectLengthMax = 255;
-const nameLengthMax = 200;
-
-/** What a database may refuse to keep, or keep as something else: control characters, halves of surrogate pairs. */
-const unkept = /[\p{Cc}\p{Cs}]/u;
-
-/** Whether a claim can be a subject. */
-export function isSubject(claim: unknown): claim is string {
-  return typeof claim === 'string' && claim !== '' && claim.length <= subjectLengthMax && !unkept.test(claim);
 }
 
 export class TokenUsers {
@@ -45,7 +34,7 @@ export class TokenUsers {
   async callerOf({ issuer, subject, claims, goodUntil }: GoodToken): Promise<CallerIdentity> {
     const { db, newUser, log } = this.#options;
     const actor = `bearer:${issuer}`;
-    const person = { issuer, subject, email: vouchedAddressOf(claims), name: nameOf(claims), picture: null };
+    const person = { ...personOf(issuer, subject, claims), picture: null };
     const { userId, isBlocked, signedUpWith, isClaimed } = await resolveUser(db, person, { ...newUser, actor });
     if (signedUpWith !== null) {
       log.info({ user: userId, kind: 'signup', amount: signedUpWith, balance: signedUpWith, actor }, 'signup');
@@ -53,19 +42,6 @@ export class TokenUsers {
     if (isClaimed) log.info({ user: userId, actor }, 'a user was claimed by address');
     return { userId, keyId: null, hasKeyLimit: false, isBlocked, goodUntil, issuer, scopes: scopesOf(claims) };
   }
-}
-
-/** In ASCII: other letters have look-alikes, and to some databases they are the same in lower case. */
-function vouchedAddressOf({ email, email_verified: isVouched }: GoodToken['claims']): string | null {
-  if (isVouched !== true || typeof email !== 'string' || email.length > 254) return null;
-  return /^[!-?A-~]+@[!-?A-~]+$/.test(email) ? email : null;
-}
-
-/** Without what terminals would take for commands; null when nothing is left. */
-function nameOf({ name }: GoodToken['claims']): string | null {
-  if (typeof name !== 'string') return null;
-  const printable = name.replaceAll(/[\p{Cc}\p{Cs}]+/gu, ' ').trim();
-  return printable === '' ? null : [...printable].slice(0, nameLengthMax).join('');
 }
 
 /** RFC 9068 §2.2.3 has one text with blanks; some providers have a list, or call it `scp`. */

@@ -78,10 +78,20 @@ export interface Tables {
   };
   /** By what users are known elsewhere: a subject of an issuer. */
   identities: { issuer: string; subject: string; user_id: string; created_at: Generated<string> };
+  sessions: {
+    /** SHA-256 of what the cookie holds, hex. */
+    hash: string;
+    user_id: string;
+    provider: string;
+    vouched_email: string | null;
+    created_at: Generated<string>;
+    used_at: Generated<string>;
+    expires_at: string;
+  };
   leases: { user_id: string; key_id: string; instance: string; amount: number; recall: Recall };
   instances: { id: string; seq: number; fenced: Generated<boolean>; started_at: Generated<string> };
-  /** Keys and users whose identity changed, noted by triggers for every instance to read. */
-  changes: { id: Generated<number>; kind: 'key' | 'user'; ref: string; at: Generated<string> };
+  /** Keys, users and sessions that changed, noted by triggers for every instance to read. */
+  changes: { id: Generated<number>; kind: 'key' | 'user' | 'session'; ref: string; at: Generated<string> };
   idempotency_keys: { key: string; user_id: string; request: string; entry_id: string; created_at: Generated<string> };
 }
 

@@ -3,7 +3,7 @@
 
 import { createId } from '@paralleldrive/cuid2';
 import type { Selectable } from 'kysely';
-import type { Db, Tables, Trx } from './database.ts';
+import { type Db, isPostgres, type Tables, type Trx } from './database.ts';
 import { Refusal } from './refusal.ts';
 
 /** A key, as shown to operators: everything but the key. Times are RFC 3339 in UTC. */
@@ -72,6 +72,25 @@ export async function createKey(db: Db, { userId, name, limit, expiresAt }: KeyT
   return keyOf(row);
 }
 
+/** Keeps a new key unless its user has `max` that are good; then null. The user's row is locked, so that no two pass at once. */
+export async function createKeyWithin(trx: Trx, terms: KeyTerms, key: KeyDigest, max: number): Promise<ApiKey | null> {
+  await lockUserRow(trx, terms.userId);
+  const { count } = await trx
+    .selectFrom('api_keys')
+    .select((column) => column.fn.countAll<number>().as('count'))
+    .where('user_id', '=', terms.userId)
+    .where('revoked_at', 'is', null)
+    .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', new Date().toISOString())]))
+    .executeTakeFirstOrThrow();
+  return count < max ? createKey(trx, terms, key) : null;
+}
+
+/** On SQLite a transaction has locked everything. */
+async function lockUserRow(trx: Trx, userId: string): Promise<void> {
+  const query = trx.selectFrom('users').select('id').where('id', '=', userId);
+  await (isPostgres(trx) ? query.forNoKeyUpdate() : query).executeTakeFirst();
+}
+
 /** The keys of a user, oldest first, the revoked ones too. */
 export async function listKeys(db: Db, userId: string): Promise<ApiKey[]> {
   const rows = await db
@@ -126,6 +145,29 @@ export async function rotateKey(trx: Trx, id: string, key: KeyDigest, overlapMs:
   throw found.revoked_at === null
     ? new Refusal('KEY_EXPIRED', `The key ${id} has expired`)
     : new Refusal('KEY_REVOKED', `The key ${id} is revoked`);
+}
+
+/** A key by its id, and by whose it is. */
+export interface OwnKey {
+  readonly userId: string;
+  readonly id: string;
+}
+
+/** Like `revokeKey`, of a key of this user alone. Refuses KEY_NOT_FOUND. */
+export async function revokeOwnKey(trx: Trx, { userId, id }: OwnKey): Promise<ApiKey> {
+  await assertOwn(trx, { userId, id });
+  return revokeKey(trx, id);
+}
+
+/** Like `rotateKey`, of a key of this user alone. Refuses KEY_NOT_FOUND, KEY_REVOKED, KEY_EXPIRED. */
+export async function rotateOwnKey(trx: Trx, own: OwnKey, key: KeyDigest, overlapMs: number): Promise<ApiKey> {
+  await assertOwn(trx, own);
+  return rotateKey(trx, own.id, key, overlapMs);
+}
+
+async function assertOwn(trx: Trx, { userId, id }: OwnKey): Promise<void> {
+  const own = trx.selectFrom('api_keys').select('id').where('id', '=', id).where('user_id', '=', userId);
+  if ((await own.executeTakeFirst()) === undefined) throw notFound(id);
 }
 
 function keyOf(row: Pick<Selectable<Tables['api_keys']>, (typeof columns)[number]>): ApiKey {

@@ -4,11 +4,13 @@
 import { type Kysely, type Migration, type MigrationResultSet, Migrator, sql } from 'kysely';
 import * as theBooks from '../../migrations/0001_the_books.ts';
 import * as identities from '../../migrations/0002_identities.ts';
+import * as sessions from '../../migrations/0003_sessions.ts';
 import { type Database, type Db, isPostgres } from './database.ts';
 
 const migrations: Record<string, Migration & { drops: string[] }> = {
   '0001_the_books': theBooks,
   '0002_identities': identities,
+  '0003_sessions': sessions,
 };
 
 const appliedTable = 'tollgate_migrations';

@@ -59,6 +59,11 @@ export async function resolveUser(db: Db, person: Person, terms: SignUpTerms): P
   throw new Error('an identity is neither there nor can it be added');
 }
 
+/** Whether an identity has a user already. */
+export async function hasIdentity(db: Db, person: Pick<Person, 'issuer' | 'subject'>): Promise<boolean> {
+  return (await findByIdentity(db, person)) !== null;
+}
+
 type Facts = Pick<Person, 'email' | 'name' | 'picture'>;
 
 interface FoundUser {
@@ -69,7 +74,10 @@ interface FoundUser {
   readonly picture: string | null;
 }
 
-async function findByIdentity(db: Db, { issuer, subject }: Person): Promise<FoundUser | null> {
+async function findByIdentity(
+  db: Db,
+  { issuer, subject }: Pick<Person, 'issuer' | 'subject'>,
+): Promise<FoundUser | null> {
   const row = await db
     .selectFrom('identities as i')
     .innerJoin('users as u', 'u.id', 'i.user_id')

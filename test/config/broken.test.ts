@@ -123,10 +123,7 @@ const variants: readonly Broken[] = [
       ['  upstream: api\n    cost: 1\n', '  upstream: api\n    auth: session\n'],
     ],
     says: [
-      [
-        'session',
-        'routes[0].auth is "session". Write [key, bearer, session], some of the three, or none.',
-      ],
+      ['session', 'routes[0].auth is "session". Write [key, bearer, session], some of the three, or none.'],
       ['PSOT', 'routes[1].methods[0] is "PSOT", which is no method here. Perhaps POST is meant.'],
       [
         '[session]',

@@ -197,7 +197,7 @@ async function open(
     },
   ];
   const users = new TokenUsers({ db, newUser: { plan: 'Basic', credits: 70 }, log: { info: note } });
-  const jwts = new Jwts({ issuers, users, client, log: { warn: note, debug } });
+  const jwts = new Jwts({ issuers, clientIds: new Set(['gateway']), users, client, log: { warn: note, debug } });
   const tokens = new BearerTokens(jwts, null, { debug });
   return { tokens, issuer, key, db, log };
 }

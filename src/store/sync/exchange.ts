@@ -60,10 +60,10 @@ export interface LeaseName {
   readonly key: string;
 }
 
-/** A key or user whose identity changed in the last minute. */
+/** A key, user or session (by its hash) that changed in the last minute. */
 export interface Change {
   readonly id: number;
-  readonly kind: 'key' | 'user';
+  readonly kind: 'key' | 'user' | 'session';
   readonly ref: string;
 }
 
