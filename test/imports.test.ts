@@ -134,7 +134,8 @@ t.test('every form of an import is read, with its line and names', async (t) => 
     "  import type { N } from 'n';",
     '}',
   ].join('\n');
-  const read = importsOf({ path: 'src/meter/a.ts', text }).map(({ line, target, names }) => [line, target, ...names]);
+  const imports = importsOf({ path: 'src/meter/a.ts', text });
+  const read = imports.map(({ line, target, names }) => [line, target, ...names]);
   t.same(read, [
     [2, 'src/meter/one.ts', 'default', 'b', 'D'],
     [3, 'src/two.ts', 'e', 'F'],
@@ -146,6 +147,11 @@ t.test('every form of an import is read, with its line and names', async (t) => 
     [11, 'pkg', '*'],
     [17, 'n', 'N'],
   ]);
+  t.same(
+    imports.filter(({ isType }) => isType).map(({ line }) => line),
+    [7, 17],
+    'those of types alone',
+  );
 });
 
 t.test('an import that cannot be read is an error, not a gap', async (t) => {

@@ -18,6 +18,8 @@ export interface Import {
   readonly target: string;
   /** The names in the other file; `*` when it could be any, none when it is only run. */
   readonly names: readonly string[];
+  /** Whether the compiler leaves it out: `import type`. */
+  readonly isType: boolean;
 }
 
 /** Every TypeScript file below the folders, sorted. */
@@ -48,7 +50,8 @@ export function importsOf({ path, text }: Source): Import[] {
       read.push([match.index, match.index + match[0].length]);
       const { clause = '', specifier = '', bare } = match.groups ?? {};
       const names = pattern === dynamicImport ? ['*'] : namesIn(clause);
-      imports.push({ line: lineAt(text, match.index), target: targetOf(path, bare ?? specifier), names });
+      const isType = /^type +[\w$*{]/.test(clause);
+      imports.push({ line: lineAt(text, match.index), target: targetOf(path, bare ?? specifier), names, isType });
     }
   }
   for (const { index } of text.matchAll(anyImport)) {
