@@ -3,7 +3,7 @@
 import type { RequestListener } from 'node:http';
 import type { Test } from 'tap';
 import { type Gateway, startGateway } from '../../src/app.ts';
-import { parseConfig } from '../../src/config/config.ts';
+import { type Config, parseConfig } from '../../src/config/config.ts';
 import { generateKey } from '../../src/identity/api-keys.ts';
 import { createKey } from '../../src/store/keys.ts';
 import { type Dialect, emptyDatabase, type TestDatabase } from './databases.ts';
@@ -29,6 +29,12 @@ export interface Settings {
   readonly shutdownTimeout?: string;
   /** Of `auth`. */
   readonly auth?: string;
+  /** Where clients connect; a free port by default. */
+  readonly port?: number;
+  /** The database of another gateway; an empty one by default. */
+  readonly database?: TestDatabase;
+  /** What no file can say: a preset that is somewhere else. */
+  readonly adjust?: (config: Config) => Config;
 }
 
 /** `routes` is the YAML under `routes:`; upstream `api` is a test upstream that answers with `answer`. */
@@ -37,12 +43,13 @@ export async function startTestGateway(
   dialect: Dialect,
   routes: string,
   answer?: RequestListener,
-  { server = '', upstream: upstreamSettings = '', shutdownTimeout = '2s', auth = '' }: Settings = {},
+  settings: Settings = {},
 ): Promise<TestGateway> {
+  const { server = '', upstream: upstreamSettings = '', shutdownTimeout = '2s', auth = '', port = 0 } = settings;
   const upstream = await startUpstream(t, answer);
-  const test = await emptyDatabase(t, dialect);
+  const test = settings.database ?? (await emptyDatabase(t, dialect));
   const text = [
-    `server: { host: 127.0.0.1, port: 0, shutdownTimeout: ${shutdownTimeout}, ${server} }`,
+    `server: { host: 127.0.0.1, port: ${port}, shutdownTimeout: ${shutdownTimeout}, ${server} }`,
     'ops: { host: 127.0.0.1, port: 0 }',
     // What is logged at the lower levels is searched for credentials too.
     'log: { level: trace }',
@@ -51,7 +58,8 @@ export async function startTestGateway(
     `auth: { ${auth} }`,
     `routes:\n${routes}`,
   ].join('\n');
-  const { config } = parseConfig(text, { file: 'test.yaml', env: {} });
+  const parsed = parseConfig(text, { file: 'test.yaml', env: {} }).config;
+  const config = settings.adjust?.(parsed) ?? parsed;
   const log: Record<string, unknown>[] = [];
   const write = (line: string) => {
     noteLog(line);
