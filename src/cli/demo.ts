@@ -1,8 +1,9 @@
 // The command that shows the product with nothing to prepare: a sample upstream, an SQLite file in a temporary folder, a
-// user with credits and a key, and the gateway in front, all on loopback and all gone at the end.
+// user with credits and a key, people to sign in as, and the gateway in front, all on loopback and all gone at the end.
 
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Option } from 'commander';
@@ -13,7 +14,8 @@ import { createKey } from '../store/keys.ts';
 import { migrateUp } from '../store/migrate.ts';
 import { createUser } from '../store/users.ts';
 import type { Command } from './command.ts';
-import { startDemoUpstream } from './demo-upstream.ts';
+import { type DemoProvider, startDemoProvider } from './demo-provider.ts';
+import { type DemoUpstream, startDemoUpstream } from './demo-upstream.ts';
 import { stopRequested } from './signals.ts';
 import { parsePort } from './values.ts';
 
@@ -25,50 +27,70 @@ export const demoCommand: Command<{ port?: number }> = {
   name: 'demo',
   summary: 'run a gateway in front of a sample API, with nothing to prepare',
   details:
-    'Needs no configuration: SQLite in a temporary folder, a user with 5000 credits and an API key. Listens on loopback ' +
-    'only, on 8080 and 8081 or on free ports. Ctrl-C ends it and leaves nothing behind.',
+    'Needs no configuration: SQLite in a temporary folder, a user with 5000 credits and an API key, and in a checkout a ' +
+    'local provider to sign in with. Listens on loopback only, on 8080 and 8081 or on free ports. Ctrl-C ends it and ' +
+    'leaves nothing behind.',
   options: [new Option('--port <port>', 'where to listen (default: 8080, or a free one)').argParser(parsePort)],
   examples: ['demo', 'demo --port 9000'],
   run: async ({ output }, { port }) => {
     const stop = stopRequested();
     const folder = await mkdtemp(join(tmpdir(), 'tollgate-demo-'));
+    const listening = await freePortNear(port ?? 8080);
+    const address = `http://${host}:${listening}`;
     const upstream = await startDemoUpstream(host);
+    const provider = await startDemoProvider(host, `${address}/_tollgate/auth/callback/demo`);
     try {
-      const config = demoConfig(
-        folder,
-        upstream.url,
-        port ?? (await freePortNear(8080)),
-        await freePortNear(8081, port),
-      );
+      const config = demoConfig({ folder, address, listening, opsPort: await freePortNear(8081), upstream, provider });
       const key = await prepare(config);
       // Loaded here alone: operators' commands start faster without a server.
       const { startGateway } = await import('../app.ts');
       const gateway = await startGateway(config, { logTo: 2 });
       const url = gateway.address;
       const curl = `curl -i -H 'Authorization: Bearer ${key}' ${url}/anything`;
-      output.result({ url, key, curl, user: email, credits, opsUrl: gateway.opsAddress }, introduction(url, curl));
+      const signInUrl = provider === null ? null : `${url}/_tollgate/auth/login/demo`;
+      const told = { url, key, curl, user: email, credits, signInUrl, opsUrl: gateway.opsAddress };
+      output.result(told, introduction(url, curl, signInUrl));
       await stop;
       await gateway.close();
     } finally {
       await upstream.close();
+      await provider?.close();
       await rm(folder, { recursive: true, force: true });
     }
     return undefined;
   },
 };
 
+interface DemoParts {
+  readonly folder: string;
+  readonly address: string;
+  readonly listening: number;
+  readonly opsPort: number;
+  readonly upstream: DemoUpstream;
+  readonly provider: DemoProvider | null;
+}
+
 /** The same door as a file goes through; JSON is YAML too. */
-function demoConfig(folder: string, upstreamUrl: string, port: number, opsPort: number): Config {
+function demoConfig({ folder, address, listening, opsPort, upstream, provider }: DemoParts): Config {
   const text = JSON.stringify({
-    server: { host, port },
-    ops: { host, port: opsPort },
+    server: { host, port: listening, ...(provider !== null && { publicUrl: address }) },
+    ops: { host, port: opsPort === listening ? 0 : opsPort },
     log: { level: 'warn' },
     database: { url: `sqlite:${join(folder, 'tollgate.db')}`.replaceAll('$', '$$$$') },
     dataDir: folder.replaceAll('$', '$$$$'),
-    upstreams: { sample: upstreamUrl },
+    upstreams: { sample: upstream.url },
     routes: [{ path: '/', upstream: 'sample' }],
+    ...(provider !== null && { auth: signInWith(provider) }),
   });
   return parseConfig(text, { file: 'the demo', env: {} }).config;
+}
+
+function signInWith({ issuer, clientId, clientSecret }: DemoProvider) {
+  return {
+    session: { secret: randomBytes(32).toString('base64url') },
+    providers: { demo: { issuer, clientId, clientSecret } },
+    allow: { emailDomains: ['*'] },
+  };
 }
 
 /** Creates the tables, the user and the key, and gives the key. */
@@ -88,20 +110,27 @@ async function prepare(config: Config): Promise<string> {
   }
 }
 
-/** The port if nobody listens there, else 0, which takes a free one. */
-function freePortNear(port: number, taken?: number): Promise<number> {
-  if (port === taken) return Promise.resolve(0);
-  return new Promise((resolve) => {
+/** The port if nobody listens there, else one that is free. */
+function freePortNear(port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
     const probe = createServer();
-    probe.once('error', () => resolve(0));
-    probe.listen(port, host, () => probe.close(() => resolve(port)));
+    probe.once('error', () => (port === 0 ? reject() : freePortNear(0).then(resolve, reject)));
+    probe.listen(port, host, () => {
+      const { port: found } = probe.address() as AddressInfo;
+      probe.close(() => resolve(found));
+    });
   });
 }
 
-function introduction(url: string, curl: string): string {
+function introduction(url: string, curl: string, signInUrl: string | null): string {
+  const signIn = `
+To sign in as a person who then has credits too, open this in a browser:
+
+  ${signInUrl}
+`;
   return `Tollgate is at ${url}, in front of a sample API. A call that succeeds costs 1 of your ${credits} credits:
 
   ${curl}
-
+${signInUrl === null ? '' : signIn}
 There are also /status/500 (a failure costs nothing), /stream and POST /v1/chat/completions. Ctrl-C ends it.`;
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import t from 'tap';
 import { commandLineIn, openCommandLine } from '../helpers/command-line.ts';
+import { CookieJar } from '../helpers/cookie-jar.ts';
 import { temporaryFolder } from '../helpers/databases.ts';
 import { startUpstream } from '../helpers/upstreams.ts';
 
@@ -33,6 +34,23 @@ t.test('the demo prints a curl line that works and charges, and leaves nothing b
     body: JSON.stringify(chat),
   });
   t.match(await completion.text(), /"content":"hello".*data: \[DONE\]\n\n$/s);
+  demo.child.kill('SIGTERM');
+  t.match(await demo.ended, { code: 0, stderr: '' });
+});
+
+t.test('at the demo somebody signs in and has credits, with an account nowhere', async (t) => {
+  const { start } = commandLineIn(t, await temporaryFolder(t));
+  const demo = start('demo --port 0 --json');
+  const { url, signInUrl } = JSON.parse((await demo.printed(/\{.*\}\n/))[0]);
+  const jar = new CookieJar();
+  const page = await jar.visit(signInUrl);
+  t.match(await page.response.text(), /Ada Example/);
+  const landed = await jar.visit(page.url, { form: { subject: 'ada' } });
+  t.equal(landed.url, `${url}/_tollgate/api/session`);
+  const answer = await jar.fetch(`${url}/anything`);
+  t.match([answer.status, answer.headers.get('x-credits-remaining')], [200, '4999']);
+  const { headers } = (await answer.json()) as { headers: Record<string, string> };
+  t.equal(headers['cookie'] ?? '', '', 'the session goes no further');
   demo.child.kill('SIGTERM');
   t.match(await demo.ended, { code: 0, stderr: '' });
 });

@@ -17,7 +17,7 @@ for (const dialect of dialects) {
     provider.allowRedirect(gate.redirectUri('idp'));
     const jar = new CookieJar();
     t.equal(await sessionOf(jar, gate.url), 401);
-    const { response, url } = await signIn(jar, gate.url, 'idp', '/things?a=b');
+    const { url } = await signIn(jar, gate.url, 'idp', '/things?a=b');
     t.equal(url, `${gate.url}/things?a=b`);
     const session = await sessionOf(jar, gate.url);
     t.match(session, {
