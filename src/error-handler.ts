@@ -4,6 +4,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, type ErrorFacts, TollgateError } from './errors.ts';
+import { isOutage } from './store/outage.ts';
 
 export interface ErrorAnswerOptions {
   /** Where a caller gets more credits, or null. */
@@ -73,9 +74,10 @@ function acceptsProblem(accept: string): boolean {
     .some(([type, ...parameters]) => type === problemType && !parameters.some((part) => /^q=0(\.0*)?$/.test(part)));
 }
 
-/** Fastify's own errors: what it blames on the caller is a malformed request, anything else is our failure. */
+/** Others' errors: a store that is down, what Fastify blames on the caller; anything else is our failure. */
 function fromForeignError(cause: Error): TollgateError {
   if ('validation' in cause) return new TollgateError('TG_INPUT_INVALID', { input: cause.message }, cause);
+  if (isOutage(cause)) return new TollgateError('TG_STORE_UNAVAILABLE', {}, cause);
   const status = 'statusCode' in cause && typeof cause.statusCode === 'number' ? cause.statusCode : 500;
   if (status === 404) return new TollgateError('TG_ROUTE_NOT_FOUND', {}, cause);
   return new TollgateError(status >= 400 && status <= 499 ? 'TG_REQUEST_MALFORMED' : 'TG_INTERNAL', {}, cause);

@@ -4,6 +4,7 @@
 import { CommanderError } from 'commander';
 import { ConfigError } from '../config/config.ts';
 import { MigrationError } from '../store/migrate.ts';
+import { faultOf, isUnreachable } from '../store/outage.ts';
 import { Refusal, type RefusalCode } from '../store/refusal.ts';
 
 export const exitCodes = { done: 0, failed: 1, usage: 2, config: 78 } as const;
@@ -57,7 +58,7 @@ export function tell(error: unknown): Told {
     return { code: error.code, message: `${error.message}. ${remedies[error.code]}`, exitCode: failed };
   }
   if (error instanceof MigrationError) return { code: 'MIGRATION_REFUSED', message: error.message, exitCode: failed };
-  const { code, message } = innermost(error);
+  const { code, message } = faultOf(error);
   return { code, message: `${withoutStop(message)}. ${remedyOf(code)}`, exitCode: failed };
 }
 
@@ -73,9 +74,7 @@ function remedyOf(code: string): string {
   if (code === 'EACCES' || code === 'EPERM') return 'Give this user the right to it, or choose another place or port.';
   if (code === 'ENOENT' || code === 'EISDIR') return 'Check the name of the file.';
   if (code === 'ENOSPC') return 'The disk is full: make room.';
-  if (/^(ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08|57P)/.test(code)) {
-    return 'The database cannot be reached: check that it runs, and database.url.';
-  }
+  if (isUnreachable(code)) return 'The database cannot be reached: check that it runs, and database.url.';
   if (code.startsWith('28')) return 'The database refuses the sign-in: check user and password in database.url.';
   if (code.startsWith('3D')) return 'Create the database, or name another in database.url.';
   if (code.startsWith('42501')) return 'Grant the database user the rights on the schema database.schema.';
@@ -84,19 +83,6 @@ function remedyOf(code: string): string {
   if (code.startsWith('SQLITE_BUSY')) return 'Another process holds the database: try again.';
   if (code.startsWith('SQLITE')) return 'Check the file that database.url names.';
   return 'This was not foreseen: please report it with the command that you ran.';
-}
-
-/** Several addresses tried in vain are one error around the errors; the first tells enough. */
-function innermost(error: unknown): { code: string; message: string } {
-  if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors[0]);
-  if (!(error instanceof Error)) return { code: 'UNEXPECTED', message: String(error) };
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : codeOfMessage(error.message);
-  return { code, message: error.message === '' ? code : error.message };
-}
-
-/** The PostgreSQL pool gives its own time-out no code. */
-function codeOfMessage(message: string): string {
-  return /timeout exceeded when trying to connect|Connection terminated/.test(message) ? 'ECONNTIMEOUT' : 'UNEXPECTED';
 }
 
 function withoutStop(message: string): string {

@@ -9,6 +9,11 @@ const documentBytesMax = 1024 * 1024;
 /** To each provider; what is more waits, within its time. */
 const connectionsMax = 32;
 
+/** A provider did not answer as it should. The message holds nothing that it said. */
+export class ProviderFault extends Error {
+  override name = 'ProviderFault';
+}
+
 export class ProviderClient {
   readonly #agent = new Agent({
     connect: { timeout: timeoutMs },
@@ -29,9 +34,7 @@ export class ProviderClient {
       signal: AbortSignal.timeout(timeoutMs),
     });
     const text = await body.text();
-    if (statusCode === 404) return null;
-    if (statusCode !== 200) throw new Error(`${url} answered with ${statusCode}`);
-    return JSON.parse(text);
+    return statusCode === 404 ? null : documentIn(url, statusCode, text);
   }
 
   /** The JSON document that a form is answered with; the client says who it is (RFC 6749 §2.3.1). Rejects likewise. */
@@ -49,12 +52,21 @@ export class ProviderClient {
       signal: AbortSignal.timeout(timeoutMs),
     });
     const text = await body.text();
-    if (statusCode !== 200) throw new Error(`${url} answered with ${statusCode}`);
-    return JSON.parse(text);
+    return documentIn(url, statusCode, text);
   }
 
   async close(): Promise<void> {
     await this.#agent.destroy();
+  }
+}
+
+function documentIn(url: string, status: number, text: string): unknown {
+  if (status !== 200) throw new ProviderFault(`${url} answered with ${status}`);
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The error would quote from the text.
+    throw new ProviderFault(`${url} did not answer with JSON`);
   }
 }
 

@@ -76,7 +76,6 @@ export class ProviderLink {
 
   /** What went wrong, for the caller in few words. Never the error itself: it may hold codes and tokens. */
   #told(error: unknown): TollgateError {
-    if (error instanceof TollgateError) return error;
     this.#options.log.warn({ provider: this.provider.name, why: reasonOf(error) }, 'a sign-in failed');
     return new TollgateError(isRefusal(error) ? 'TG_SIGN_IN_FAILED' : 'TG_PROVIDER_UNAVAILABLE');
   }

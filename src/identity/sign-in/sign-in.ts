@@ -151,20 +151,16 @@ async function userOf(
 ): Promise<string> {
   const { db, newUser, signUps, visitorOf, log } = options;
   const actor = `sign-in:${provider}`;
-  try {
-    if (!(await hasIdentity(db, person)) && !signUps.take(visitorOf(request).address)) {
-      throw new TollgateError('TG_RATE_LIMITED', { retryAfter: signUps.retryAfterSeconds });
-    }
-    const { userId, isBlocked, signedUpWith, isClaimed } = await resolveUser(db, person, { ...newUser, actor });
-    if (signedUpWith !== null) {
-      log.info({ user: userId, kind: 'signup', amount: signedUpWith, balance: signedUpWith, actor }, 'signup');
-    }
-    if (isClaimed) log.info({ user: userId, actor }, 'a user was claimed by address');
-    if (isBlocked) throw new TollgateError('TG_USER_BLOCKED');
-    return userId;
-  } catch (error) {
-    throw error instanceof TollgateError ? error : new TollgateError('TG_STORE_UNAVAILABLE', {}, error);
+  if (!(await hasIdentity(db, person)) && !signUps.take(visitorOf(request).address)) {
+    throw new TollgateError('TG_RATE_LIMITED', { retryAfter: signUps.retryAfterSeconds });
   }
+  const { userId, isBlocked, signedUpWith, isClaimed } = await resolveUser(db, person, { ...newUser, actor });
+  if (signedUpWith !== null) {
+    log.info({ user: userId, kind: 'signup', amount: signedUpWith, balance: signedUpWith, actor }, 'signup');
+  }
+  if (isClaimed) log.info({ user: userId, actor }, 'a user was claimed by address');
+  if (isBlocked) throw new TollgateError('TG_USER_BLOCKED');
+  return userId;
 }
 
 /** Who sends nothing means nothing special. */
@@ -181,9 +177,7 @@ async function signOut(
   const isOwn = isNotForeign([portal.origin], request.headers);
   const id = isOwn ? sessionIdIn(request.headers.cookie, sessions.cookie) : null;
   if (id === null) throw new TollgateError('TG_AUTH_MISSING');
-  await sessions.end(id, { isEverywhere: request.body.everywhere }).catch((error) => {
-    throw new TollgateError('TG_STORE_UNAVAILABLE', {}, error);
-  });
+  await sessions.end(id, { isEverywhere: request.body.everywhere });
   reply.clearCookie(sessions.cookie, cookieTerms(portal));
   return reply.code(204).send();
 }
