@@ -56,6 +56,11 @@ export function isMadeBy(origins: readonly string[], headers: Headers): boolean 
   return typeof origin === 'string' && origins.includes(origin);
 }
 
+/** Whether a person is to see the answer, and no script: also after the way back from a provider, which is foreign all along. */
+export function isNavigation(headers: Headers): boolean {
+  return headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document';
+}
+
 /** Whether nothing says that a page of another origin made a request. For what changes nothing and only its caller reads. */
 export function isNotForeign(origins: readonly string[], headers: Headers): boolean {
   const site = headers['sec-fetch-site'];

@@ -8,7 +8,7 @@ import type { CallerIdentity } from '../store/identities.ts';
 import { beginSession, endSession, endSessionsOfSameUser, findSession, touchSession } from '../store/sessions.ts';
 import type { Change } from '../store/sync/exchange.ts';
 import { KnownCallers } from './known-callers.ts';
-import { cookieName, isMadeBy, isNotForeign, newSessionId, sessionIdIn } from './session-cookie.ts';
+import { cookieName, isMadeBy, isNavigation, isNotForeign, newSessionId, sessionIdIn } from './session-cookie.ts';
 
 export interface SessionsOptions {
   readonly db: Db;
@@ -53,7 +53,7 @@ export class Sessions {
     if (id === null) return null;
     const { portal, publicPlace } = this.#options;
     const isReading = method === 'GET' || method === 'HEAD';
-    if (isOwnPath && isReading) return isNotForeign([portal.origin], headers) ? id : null;
+    if (isOwnPath && isReading) return isNavigation(headers) || isNotForeign([portal.origin], headers) ? id : null;
     return isMadeBy(isOwnPath ? [portal.origin] : [publicPlace.origin, portal.origin], headers) ? id : null;
   }
 
