@@ -22,6 +22,8 @@ t.test('the smallest file works, and every default is the documented one', async
     server: {
       host: '0.0.0.0',
       port: 8080,
+      publicPlace: null,
+      portalPlace: null,
       trustedProxies: [],
       maxBodySize: null,
       drainDelay: 0,
@@ -34,7 +36,7 @@ t.test('the smallest file works, and every default is the documented one', async
     plans: { Basic: { startingCredits: 5000 } },
     defaultPlan: 'Basic',
     topUpUrl: null,
-    auth: { apiKeys: { headers: ['authorization', 'x-api-key'] }, bearer: [], introspection: null },
+    auth: { apiKeys: { headers: ['authorization', 'x-api-key'] }, bearer: [], introspection: null, signIn: null },
     cors: null,
     upstreams: {
       api: { name: 'api', url: 'http://127.0.0.1:4000', ...settings, tls: { ca: null, insecureSkipVerify: false } },
@@ -48,7 +50,7 @@ t.test('the smallest file works, and every default is the documented one', async
         upstream: 'api',
         rewritePrefix: null,
         cost: 1,
-        auth: ['key', 'bearer'],
+        auth: ['key', 'bearer', 'session'],
         scopes: [],
         maxBodySize: null,
         readTimeout: 300_000,

@@ -35,6 +35,8 @@ t.test('the example with every section active says what it means', async (t) => 
   t.same(config.server, {
     host: '0.0.0.0',
     port: 8080,
+    publicPlace: null,
+    portalPlace: null,
     trustedProxies: ['10.0.0.0/8', 'fd00::/8'],
     maxBodySize: 10 * 1024 ** 2,
     drainDelay: 5000,
@@ -47,11 +49,11 @@ t.test('the example with every section active says what it means', async (t) => 
   t.same(
     config.routes.map(({ name, path, cost, auth }) => [name, path, cost, auth]),
     [
-      ['/', '/', 1, ['key', 'bearer']],
-      ['chat', '/v1/chat', 10, ['key', 'bearer']],
+      ['/', '/', 1, ['key', 'bearer', 'session']],
+      ['chat', '/v1/chat', 10, ['key', 'bearer', 'session']],
       ['/health', '/health', 0, 'none'],
-      ['/partner', '/partner', 1, ['key', 'bearer']],
-      ['/v1/files', '/v1/files', 1, ['key', 'bearer']],
+      ['/partner', '/partner', 1, ['key', 'bearer', 'session']],
+      ['/v1/files', '/v1/files', 1, ['key', 'bearer', 'session']],
     ],
   );
   t.same({ ...config.routes[3]?.headers.request.set }, { authorization: 'Bearer partner-0123' });
