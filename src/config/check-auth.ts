@@ -23,11 +23,17 @@ export function checkAuth(draft: DraftFile, report: Report): void {
   checkSignIn(draft, report);
   const has = {
     bearer: report.isWritten(['auth', 'bearer']),
-    session: report.isWritten(['auth', 'providers']),
+    session: hasProviders(draft, report),
   };
   for (const [index, route] of routes?.entries() ?? []) {
     if (route !== undefined) checkRoute(report, ['routes', index], route, has);
   }
+}
+
+/** Those that could not be read count: enough is said about them. */
+function hasProviders({ auth }: DraftFile, report: Report): boolean {
+  if (auth?.providers === undefined) return report.isWritten(['auth', 'providers']);
+  return Object.keys(auth.providers).length > 0;
 }
 
 type DraftProvider = NonNullable<NonNullable<NonNullable<DraftFile['auth']>['bearer']>[number]>;

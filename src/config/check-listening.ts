@@ -50,9 +50,18 @@ function checkPlaces({ server }: DraftFile, report: Report): void {
       report.warn(path, 'is not https: sessions can be read on the way', 'Put TLS in front, and write the https URL');
     }
   }
-  if (server?.portalUrl !== undefined && !report.isWritten(['server', 'publicUrl'])) {
-    report.add(['server', 'portalUrl'], 'stands without publicUrl', 'Write publicUrl, where the upstreams are served');
+  const { publicUrl, portalUrl } = server ?? {};
+  const path = ['server', 'portalUrl'];
+  if (portalUrl !== undefined && !report.isWritten(['server', 'publicUrl'])) {
+    report.add(path, 'stands without publicUrl', 'Write publicUrl, where the upstreams are served');
   }
+  if (hostOf(portalUrl) === hostOf(publicUrl) && portalUrl !== undefined && portalUrl !== publicUrl) {
+    report.add(path, 'has the host of publicUrl, where upstreams are served', 'Write another host, or remove it');
+  }
+}
+
+function hostOf(url: string | undefined): string | null {
+  return url !== undefined && URL.canParse(url) ? new URL(url).host : null;
 }
 
 const noUrl = { message: 'is not a URL', remedy: 'Write an https URL' };

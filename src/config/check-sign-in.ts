@@ -2,7 +2,7 @@
 // that browsers find their way back.
 
 import { checkHttps } from './check-urls.ts';
-import { longestSessionMs, parseDuration } from './quantities.ts';
+import { longestSessionMs, parseDuration, scopesOf } from './quantities.ts';
 import type { Path, Report } from './report.ts';
 import { knownRemedy } from './rule.ts';
 import type { ConfigFile, Draft } from './schema.ts';
@@ -51,7 +51,7 @@ function checkNeeds({ server }: DraftFile, report: Report): void {
     report.add(['auth', 'session', 'secret'], 'is missing', 'Write 32 random characters or more, from a variable');
   }
   const { publicUrl = '', trustedProxies = [] } = server ?? {};
-  if (publicUrl.startsWith('https:') && trustedProxies.length === 0) {
+  if (/^https:/i.test(publicUrl) && trustedProxies.length === 0) {
     const message = 'is https, and no proxy is trusted: everybody has the address of the proxy, and shares its limits';
     report.warn(['server', 'publicUrl'], message, 'Write the address of the proxy in front in server.trustedProxies');
   }
@@ -83,12 +83,23 @@ function checkAdmins(report: Report, admins: readonly (string | undefined)[] | u
     const provider = admin?.split(':')[0];
     if (provider === undefined || names.includes(provider)) continue;
     const path = ['auth', 'admins', index];
+    const named = report.namesOf(path).length > 0 ? 'a provider that' : `the provider ${provider}, which`;
     const remedy = names.length === 0 ? 'Name it in auth.providers' : knownRemedy(provider, names);
-    report.add(path, `names the provider ${provider}, which is none`, remedy);
+    report.add(path, `names ${named} is not in auth.providers`, remedy);
   }
 }
 
 const endpoints = ['authorizationUrl', 'tokenUrl', 'userinfoUrl'] as const;
+
+/** What each kind of provider would ignore. */
+const uselessWith = {
+  google: ['tenant', 'issuer', ...endpoints, 'map'],
+  microsoft: ['issuer', ...endpoints, 'map'],
+  // GitHub's answers have one form, on servers of one's own too, and say themselves which addresses are verified.
+  github: ['tenant', 'issuer', 'map', 'trustEmail'],
+  openid: ['tenant', ...endpoints, 'map'],
+  oauth2: ['tenant'],
+} as const;
 
 function checkProvider(report: Report, name: string, provider: DraftProvider): void {
   const path = ['auth', 'providers', name];
@@ -100,40 +111,38 @@ function checkProvider(report: Report, name: string, provider: DraftProvider): v
   if (provider.clientSecret !== undefined && report.namesOf([...path, 'clientSecret']).length === 0) {
     report.warn([...path, 'clientSecret'], 'stands in clear text', 'Put the value in a variable or a file');
   }
-  const kind = presets.find((preset) => preset === name) ?? (isWritten('issuer') ? 'openid' : 'oauth2');
-  const isKnown = kind === 'google' || kind === 'microsoft';
-  const none = 'stands beside what has no use for it';
-  if (kind !== 'microsoft' && isWritten('tenant')) report.add([...path, 'tenant'], none, 'Remove it');
-  if (isKnown && isWritten('issuer')) report.add([...path, 'issuer'], `is that of ${kind}`, 'Remove it');
+  const preset = presets.find((known) => known === name);
+  const kind = preset ?? (isWritten('issuer') ? 'openid' : 'oauth2');
+  for (const key of uselessWith[kind]) {
+    if (!isWritten(key)) continue;
+    const message =
+      preset === undefined ? 'stands beside issuer, which has no use for it' : `is of no use with ${preset}`;
+    if (key === 'tenant') report.add([...path, key], 'is of use with microsoft alone', 'Remove it');
+    else report.add([...path, key], message, preset === undefined ? 'Remove one of the two' : 'Remove it');
+  }
   if (kind === 'microsoft' && !isWritten('tenant')) {
     report.add([...path, 'tenant'], 'is missing', 'Write the tenant whose people sign in, or common');
   }
-  const hasEndpoints = endpoints.some(isWritten);
-  if (kind === 'oauth2' && !hasEndpoints) {
-    report.add(path, 'says nowhere to sign in', `Write issuer, or ${endpoints.join(', ')}`);
-  } else if (kind === 'oauth2' || (kind === 'github' && hasEndpoints)) {
-    for (const key of endpoints) {
-      if (!isWritten(key)) report.add([...path, key], 'is missing', `Write it beside ${endpoints.find(isWritten)}`);
-    }
-  } else {
-    for (const key of [...endpoints, 'map']) {
-      if (kind !== 'github' && isWritten(key)) report.add([...path, key], none, 'Remove it');
-    }
-  }
-  checkScope(report, [...path, 'scope'], provider.scope, kind !== 'oauth2' && kind !== 'github');
+  if (kind === 'oauth2' || kind === 'github') checkEndpoints(report, path, kind);
+  else checkScope(report, [...path, 'scope'], provider.scope);
 }
 
-function checkScope(
-  report: Report,
-  path: Path,
-  scope: string | readonly (string | undefined)[] | undefined,
-  isOpenId: boolean,
-): void {
-  if (scope === undefined) return;
-  const scopes = typeof scope === 'string' ? scope.split(/ +/) : scope;
-  if (isOpenId && !scopes.includes('openid')) {
-    report.add(path, 'lacks openid, without which nobody says who has signed in', 'Add openid');
+function checkEndpoints(report: Report, path: Path, kind: 'oauth2' | 'github'): void {
+  const first = endpoints.find((key) => report.isWritten([...path, key]));
+  if (first === undefined) {
+    if (kind === 'oauth2') report.add(path, 'says nowhere to sign in', `Write issuer, or ${endpoints.join(', ')}`);
+    return;
   }
+  for (const key of endpoints) {
+    if (!report.isWritten([...path, key])) report.add([...path, key], 'is missing', `Write it beside ${first}`);
+  }
+}
+
+type DraftScope = string | readonly (string | undefined)[];
+
+function checkScope(report: Report, path: Path, scope: DraftScope | undefined): void {
+  if (scope === undefined || scopesOf(scope).includes('openid')) return;
+  report.add(path, 'lacks openid, without which nobody says who has signed in', 'Add openid');
 }
 
 /** Where addresses decide who may sign in, and the provider vouches for none. */

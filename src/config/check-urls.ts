@@ -17,5 +17,5 @@ export function isExposed(url: string): boolean {
 }
 
 function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || host.startsWith('127.');
+  return host === 'localhost' || host === '[::1]' || /^127\.[\d.]+$/.test(host);
 }

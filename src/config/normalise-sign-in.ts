@@ -1,7 +1,7 @@
 // How people sign in, once the file has passed every check: presets written out, and each provider as one of two kinds.
 
 import type { ClaimMap, SignIn, SignInProvider } from './config.ts';
-import { listOf, parseDuration } from './quantities.ts';
+import { listOf, parseDuration, scopesOf } from './quantities.ts';
 import type { ConfigFile } from './schema.ts';
 
 type FileAuth = ConfigFile['auth'];
@@ -49,8 +49,9 @@ function normaliseProvider(name: string, provider: FileProvider): SignInProvider
   const openId = { ...common, kind: 'openid' as const, isMicrosoft, scope: scopeOf(scope, openIdScope) };
   if (name === 'google') return { ...openId, issuer: 'https://accounts.google.com', vouchedBy };
   if (isMicrosoft) {
-    const isFixed = !manyTenants.has(String(tenant).toLowerCase());
-    const issuer = `https://login.microsoftonline.com/${tenant}/v2.0`;
+    const spelled = String(tenant).toLowerCase();
+    const isFixed = !manyTenants.has(spelled);
+    const issuer = `https://login.microsoftonline.com/${spelled}/v2.0`;
     return { ...openId, issuer, vouchedBy: isFixed || trustEmail ? 'provider' : 'edov' };
   }
   if (name === 'github') return normaliseGithub(common, provider);
@@ -73,7 +74,7 @@ function normaliseProvider(name: string, provider: FileProvider): SignInProvider
 
 /** GitHub, or a GitHub Enterprise Server where its URLs are written. */
 function normaliseGithub(common: { name: string; clientId: string; clientSecret: string }, provider: FileProvider) {
-  const { authorizationUrl, tokenUrl, userinfoUrl, scope, map } = provider;
+  const { authorizationUrl, tokenUrl, userinfoUrl, scope } = provider;
   const user = userinfoUrl ?? 'https://api.github.com/user';
   return {
     ...common,
@@ -84,11 +85,11 @@ function normaliseGithub(common: { name: string; clientId: string; clientSecret:
     userinfoUrl: user,
     emailsUrl: `${user.replace(/\/$/, '')}/emails`,
     issuer: userinfoUrl ?? 'https://github.com',
-    map: map ?? { ...openIdMap, subject: 'id', picture: 'avatar_url' },
+    map: { ...openIdMap, subject: 'id', picture: 'avatar_url' },
     vouchedBy: 'claim' as const,
   };
 }
 
 function scopeOf(scope: FileProvider['scope'], byDefault: string): string {
-  return scope === undefined ? byDefault : listOf(scope).join(' ');
+  return scope === undefined ? byDefault : scopesOf(scope).join(' ');
 }

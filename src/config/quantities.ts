@@ -34,3 +34,9 @@ export function listOf(written: string | readonly string[] | undefined): readonl
   if (written === undefined) return [];
   return typeof written === 'string' ? [written] : written;
 }
+
+/** The scopes of a text with blanks in between, or of a list. */
+export function scopesOf(written: string | readonly (string | undefined)[]): string[] {
+  const texts = typeof written === 'string' ? [written] : written;
+  return texts.flatMap((text) => text?.split(' ') ?? []).filter((scope) => scope !== '');
+}
