@@ -21,6 +21,21 @@ const places = [
   'topUpUrl: https://u:X@h\n',
   'auth:\n  apiKeys:\n    headers: X\n',
   'auth:\n  apiKeys:\n    headers:\n      - X /\n',
+  'server:\n  publicUrl: X\n',
+  'server:\n  publicUrl: https://u:X@h\n',
+  'auth:\n  session:\n    maxAge: X\n',
+  'auth:\n  session:\n    secret:\n      a: X\n',
+  'auth:\n  session:\n    secret: "X\\n"\n',
+  'auth:\n  session:\n    secret:\n      - "X\\n"\n',
+  'auth:\n  providers:\n    google:\n      clientSecret: "X\\n"\n',
+  'auth:\n  providers:\n    google:\n      clientSecret: X\n',
+  'auth:\n  providers:\n    git:\n      issuer: X\n',
+  'auth:\n  providers:\n    microsoft:\n      tenant: "X /"\n',
+  'auth:\n  providers:\n    git:\n      map:\n        email: "X /"\n',
+  'auth:\n  allow:\n    emailDomains:\n      - X\n',
+  'auth:\n  allow:\n    emails:\n      - X\n',
+  'auth:\n  admins:\n    - X\n',
+  'auth:\n  admins:\n    - X:a@b.example\n',
 ];
 const routePlaces = [
   'path: X',
@@ -63,8 +78,10 @@ t.test('no message holds a value that came from a variable, a default or a file'
 t.test(
   'no message holds a value under a key for secrets, or the user of a URL, also when it is written out',
   async (t) => {
-    const written = templates.filter((template) => /url:|api: [X{]|api: http:\/\/[uh][:?]|@|set:/.test(template));
-    t.equal(written.length, 10);
+    const written = templates.filter((template) =>
+      /url:|api: [X{]|api: http:\/\/[uh][:?]|X@|[sS]ecret:|set:/.test(template),
+    );
+    t.equal(written.length, 16);
     for (const template of written) t.notMatch(errorOf(template.replace('X', secret)), secret, template);
   },
 );
