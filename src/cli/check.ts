@@ -1,5 +1,5 @@
 // The command that validates a configuration and shows what it does: where each route leads, what no call can reach,
-// what it was made of, and what must not reach production.
+// what to register at providers, what it was made of, and what must not reach production.
 
 import { METHODS } from 'node:http';
 import { Option } from 'commander';
@@ -12,7 +12,7 @@ import {
   type Route,
 } from '../config/config.ts';
 import { errorTable } from '../errors.ts';
-import { compileMatcher, type Matcher } from '../gateway/matching.ts';
+import { compileMatcher, type Matcher, reservedPrefix } from '../gateway/matching.ts';
 import { explain } from '../gateway/target.ts';
 import type { Command, Context } from './command.ts';
 import { exitCodes, usageFailure } from './failure.ts';
@@ -21,7 +21,9 @@ export const checkCommand: Command<{ explain?: string }> = {
   name: 'check',
   alias: 'validate',
   summary: 'validate a configuration, and show where its routes lead',
-  details: 'Every problem is told at once, with line, column and remedy. Touches neither the database nor an upstream.',
+  details:
+    'Every problem is told at once, with line, column and remedy. Where people sign in, the redirect addresses to ' +
+    'register at the providers are shown. Touches neither the database nor an upstream.',
   options: [new Option('--explain <call>', 'what would happen to a call, such as "POST /v1/chat"')],
   examples: ['check', 'check --config gateway.example.yaml --json', 'check --explain "POST /v1/chat"'],
   run: async (context, input) => {
@@ -52,6 +54,8 @@ function showConfig({ configFile, output }: Context, { config, variables, warnin
     '',
     ...routes.map(({ route, sample }) => (sample === null ? shadowed(route) : forwarded(route, sample))),
   ];
+  const redirects = redirectsOf(config);
+  if (redirects.length > 0) lines.push('', ...redirects.map(({ provider, url }) => `Register at ${provider}: ${url}`));
   if (variables.length > 0) lines.push('', `Variables used: ${variables.join(', ')}`);
   if (warnings.length > 0)
     lines.push('', ...warnings.map((warning) => `Warning: ${formatProblem(configFile, warning)}`));
@@ -60,7 +64,14 @@ function showConfig({ configFile, output }: Context, { config, variables, warnin
     sample,
     isShadowed: sample === null,
   }));
-  output.result({ valid: true, file: configFile, routes: documents, variables, warnings }, lines.join('\n'));
+  output.result({ valid: true, file: configFile, routes: documents, redirects, variables, warnings }, lines.join('\n'));
+}
+
+/** Where each provider has to be allowed to send people back to. */
+function redirectsOf({ server: { portalPlace }, auth: { signIn } }: Config): { provider: string; url: string }[] {
+  if (portalPlace === null) return [];
+  const base = `${portalPlace.origin}${portalPlace.path}${reservedPrefix}/auth/callback`;
+  return (signIn?.providers ?? []).map(({ name }) => ({ provider: name, url: `${base}/${name}` }));
 }
 
 interface Sample {

@@ -137,7 +137,7 @@ topUpUrl: \${TOP_UP:-https://b.example/}
     'Variables used: TOP_UP',
   ]);
   const document = JSON.parse((await run('validate --json')).stdout);
-  t.match(document, { valid: true, variables: ['TOP_UP'], warnings: [] });
+  t.match(document, { valid: true, redirects: [], variables: ['TOP_UP'], warnings: [] });
   t.match(document.routes[0].sample, { method: 'GET', path: '/search/x', url: 'http://127.0.0.1:4000/v2/search/x' });
   const explain = async (call: string) => (await run(['check', '--explain', call])).stdout.trimEnd();
   t.equal(
@@ -147,6 +147,45 @@ topUpUrl: \${TOP_UP:-https://b.example/}
   t.match(await explain('GET /chat'), /^GET \/chat is refused: 405 TG_METHOD_NOT_ALLOWED\. .* Allowed: POST\.$/);
   t.match(await explain('/search/../chat'), /^GET .* is refused: 400 TG_PATH_AMBIGUOUS/);
   t.match(await explain('GET /_tollgate/'), /own paths/);
+});
+
+t.test('check shows the redirect address to register at each provider', async (t) => {
+  const folder = await temporaryFolder(t);
+  const text = (server: string) => `
+upstreams:
+  api: http://127.0.0.1:4000
+routes:
+  - path: /
+    upstream: api
+server: { ${server}, trustedProxies: [10.0.0.1] }
+auth:
+  session: { secret: "\${S:-a-secret-of-32-characters-or-more}" }
+  allow: { emailDomains: [example.com] }
+  providers:
+    google: { clientId: c, clientSecret: "\${S:-x}" }
+    work: { issuer: https://login.example.com, clientId: c, clientSecret: "\${S:-x}" }
+`;
+  const { run } = commandLineIn(t, folder);
+  const check = async (server: string, args = 'check') => {
+    await writeFile(join(folder, 'gateway.yaml'), text(server));
+    const { code, stdout } = await run(args);
+    t.equal(code, 0);
+    return stdout;
+  };
+  const publicUrl = 'publicUrl: https://api.example.com/gw/';
+  t.same((await check(publicUrl)).trimEnd().split('\n').slice(2), [
+    'GET /x → http://127.0.0.1:4000/x, 1 credit',
+    '',
+    'Register at google: https://api.example.com/gw/_tollgate/auth/callback/google',
+    'Register at work: https://api.example.com/gw/_tollgate/auth/callback/work',
+    '',
+    'Variables used: S',
+  ]);
+  const { redirects } = JSON.parse(await check(`${publicUrl}, portalUrl: https://account.example.com`, 'check --json'));
+  t.same(redirects, [
+    { provider: 'google', url: 'https://account.example.com/_tollgate/auth/callback/google' },
+    { provider: 'work', url: 'https://account.example.com/_tollgate/auth/callback/work' },
+  ]);
 });
 
 t.test('check --json gives the problems of an invalid configuration as its document', async (t) => {
