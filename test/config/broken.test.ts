@@ -119,16 +119,13 @@ const variants: readonly Broken[] = [
     edits: [
       ['methods: [POST]', 'methods: [PSOT, GET]'],
       ['auth: none', 'auth: none\n    cost: 0'],
-      ['cost: 10', 'auth: [session]'],
+      ['cost: 10', 'auth: [sesion]'],
       ['  upstream: api\n    cost: 1\n', '  upstream: api\n    auth: session\n'],
     ],
     says: [
       ['session', 'routes[0].auth is "session". Write [key, bearer, session], some of the three, or none.'],
       ['PSOT', 'routes[1].methods[0] is "PSOT", which is no method here. Perhaps POST is meant.'],
-      [
-        '[session]',
-        'routes[1].auth lets in sessions of nobody. Name whom people sign in with in auth.providers, or remove session.',
-      ],
+      ['sesion]', 'routes[1].auth[0] is "sesion". Write key, bearer or session. Perhaps session is meant.'],
       ['0\n\n  # A route', 'routes[2].cost stands beside auth: none, which is free. Remove one of the two.'],
     ],
   },
@@ -227,9 +224,9 @@ const variants: readonly Broken[] = [
     says: [
       ['path: /v1/chat', 'routes[1].upstream is missing. Write some text on one line, for example api.'],
       ['name: other', 'routes[1].name is written twice. Keep one of the two.'],
+      ['[]', 'auth.apiKeys.headers is empty. Write a list of 1 to 8 header fields.'],
       ['[info]', 'log is a list. Write its keys below it, indented, one a line.'],
       ['\n\n# What new users', 'dataDir is empty. Write some text on one line, for example data, or remove the key.'],
-      ['[]', 'auth.apiKeys.headers is empty. Write a list of 1 to 8 header fields.'],
     ],
   },
   {

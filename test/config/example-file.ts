@@ -10,6 +10,10 @@ export const exampleEnv = {
   PARTNER_TOKEN: 'partner-0123',
   PGPASSWORD: 'correct-horse',
   INTROSPECTION_SECRET: 'battery-staple',
+  GOOGLE_SECRET: 'google-0123',
+  GITHUB_SECRET: 'github-0123',
+  WORK_SECRET: 'work-0123',
+  SESSION_SECRET: 'a-secret-of-32-characters-or-more',
 };
 
 /** An optional section: its lines `[first, last]`, counted from 0, and the line of words above it. */
