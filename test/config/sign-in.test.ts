@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs';
 import t from 'tap';
+import { parse, stringify } from 'yaml';
 import { ConfigError, type ParsedConfig, parseConfig, type SignInProvider } from '../../src/config/config.ts';
+import { fencesOf } from '../helpers/markdown.ts';
 
 const small = 'upstreams:\n  api: http://h\nroutes:\n  - path: /\n    upstream: api\n';
 const secret = 'a-secret-of-32-characters-or-more';
@@ -88,7 +91,7 @@ t.test('a list of session secrets keeps its order: the first signs', async (t) =
 });
 
 t.test('google is Google, whose word on addresses is email_verified', async (t) => {
-  t.same(providerOf('google', ''), {
+  t.match(providerOf('google', ''), {
     name: 'google',
     clientId: 'c',
     clientSecret: 'hunter2',
@@ -389,5 +392,21 @@ t.test('a plain provider that vouches for no address is warned about where addre
   t.same(complaintsOf(signInFile({ git: plainUrls }, { allow: '{ emailDomains: ["*"] }' })), []);
   for (const keys of ['map: { emailVerified: verified }', 'trustEmail: true']) {
     t.same(complaintsOf(signInFile({ git: `${plainUrls}, ${keys}` })), [], keys);
+  }
+});
+
+t.test('every file and provider of docs/sign-in.md passes without a warning', async (t) => {
+  const [smallest, ...parts] = fencesOf(readFileSync('docs/sign-in.md', 'utf8')).map(({ code }) => parse(code));
+  t.equal(parts.length, 7);
+  const files = parts.map(({ server, ...providers }) =>
+    server === undefined
+      ? { ...smallest, auth: { ...smallest.auth, providers } }
+      : { ...smallest, server: { ...smallest.server, ...server } },
+  );
+  const variables = ['GOOGLE', 'GITHUB', 'MICROSOFT', 'WORK', 'FORGE', 'SESSION'].map((name) => `${name}_SECRET`);
+  const secrets = Object.fromEntries(variables.map((name) => [name, secret]));
+  for (const file of [smallest, ...files]) {
+    const text = stringify(file);
+    t.same(parseConfig(text, { file: 'gateway.yaml', env: secrets }).warnings, [], text);
   }
 });
