@@ -1,9 +1,10 @@
 // Which header fields travel: pure. Of the request, everything but what belongs to one connection, what the gateway
 // vouches for itself, and credentials; of the answer, everything but what belongs to one connection and what only the
-// gateway may say. Rules of a route are compiled once; a request costs one pass over its fields.
+// gateway may say or set. Rules of a route are compiled once; a request costs one pass over its fields.
 
 import type { HeaderRules, Route, Upstream } from '../config/config.ts';
 import { hopByHopFields } from '../config/hop-by-hop.ts';
+import { setsOwnCookie, withoutOwnCookies } from '../config/own-cookies.ts';
 import { isPassedFromProxy, type Peer, readPeer, type Trust } from './peer.ts';
 import { locationOf } from './target.ts';
 import { createTraceparent, isTraceparent } from './trace.ts';
@@ -108,7 +109,8 @@ export function requestFields(request: ClientRequest, rules: FieldRules, caller:
     // A cookie has a name before its value: one named `tg_…` is the upstream's own.
     if (key === caller.credentialField || (key !== 'cookie' && isApiKey(value))) continue;
     if (!isTraced && (key === 'traceparent' || key === 'tracestate')) continue;
-    fields.push(name, value);
+    const passing = key === 'cookie' ? withoutOwnCookies(value) : value;
+    if (passing !== null) fields.push(name, passing);
   }
   addOwnFields(fields, request, rules, caller, peer);
   if (!isTraced && !dropped.has('traceparent')) fields.push('traceparent', createTraceparent());
@@ -182,7 +184,7 @@ export function answerFields(
     const name = upstreamFields[i] ?? '';
     const value = upstreamFields[i + 1] ?? '';
     const key = name.toLowerCase();
-    if (staysBehind(key) || named.has(key) || dropped.has(key)) continue;
+    if (staysBehind(key, value) || named.has(key) || dropped.has(key)) continue;
     if (key === 'cache-control') saysHowToCache = true;
     if (key === 'content-disposition') {
       // After a Content-Length, Node.js would take the bytes of this one field for UTF-8 and refuse or rewrite them.
@@ -210,9 +212,10 @@ export function answerFields(
 export function passingFields(upstreamFields: readonly string[], { response: { dropped } }: FieldRules): string[] {
   const fields: string[] = [];
   for (let i = 0; i + 1 < upstreamFields.length; i += 2) {
-    const key = (upstreamFields[i] ?? '').toLowerCase();
-    if (!staysBehind(key) && !dropped.has(key) && key !== 'content-length')
-      fields.push(upstreamFields[i] ?? '', upstreamFields[i + 1] ?? '');
+    const name = upstreamFields[i] ?? '';
+    const value = upstreamFields[i + 1] ?? '';
+    const key = name.toLowerCase();
+    if (!staysBehind(key, value) && !dropped.has(key) && key !== 'content-length') fields.push(name, value);
   }
   return fields;
 }
@@ -222,9 +225,10 @@ export function acceptsTrailers({ headers }: Pick<ClientRequest, 'headers'>): bo
   return /(?:^|,)\s*trailers\s*(?:;|,|$)/i.test(String(headers['te'] ?? ''));
 }
 
-/** Fields of one connection, and what only the gateway may say, however it is spelt. */
-function staysBehind(key: string): boolean {
+/** Fields of one connection, and what only the gateway may say or set, however it is spelt. */
+function staysBehind(key: string, value: string): boolean {
   if (hopByHop.has(key)) return true;
+  if (key === 'set-cookie') return setsOwnCookie(value);
   if (!key.startsWith('x')) return false;
   const name = key.includes('_') ? key.replaceAll('_', '-') : key;
   return name === 'x-request-id' || name.startsWith('x-credits-') || name.startsWith('x-tollgate-');

@@ -170,6 +170,19 @@ t.test('the credential used and every other API key stay behind, other credentia
   t.end();
 });
 
+t.test("of the cookies a caller sends, all but the gateway's go on, byte for byte", (t) => {
+  const cookiesOf = (...fields: string[]) =>
+    sent(fields.flatMap((field) => ['Cookie', field])).filter((line) => /^cookie:/i.test(line));
+  t.strictSame(cookiesOf(' b=2;  a="1" ;c'), ['Cookie:  b=2;  a="1" ;c']);
+  t.strictSame(cookiesOf('b=2; __Host-tollgate_session=x;  a=1'), ['Cookie: b=2;  a=1']);
+  t.strictSame(cookiesOf('tollgate_session=x'), [], 'nor an empty field');
+  t.strictSame(cookiesOf('b=2', 'Tollgate_session=x; a=1', '__Host-tollgate_session=x'), [
+    'Cookie: b=2',
+    'Cookie: a=1',
+  ]);
+  t.end();
+});
+
 t.test('a valid trace goes on, a broken one is replaced with what depends on it', (t) => {
   const parent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
   t.strictSame(sent(['traceparent', parent, 'tracestate', 'a=b']).slice(0, 2), [
@@ -267,6 +280,18 @@ t.test('fields of one connection, and what only the gateway may say, do not come
     ...['X-Tollgate-Error x', 'X-Credits-Cost 0', 'x_credits_cost 9', 'X_Tollgate-Error x'],
   ];
   t.strictSame(answer([...dropped, 'A b']), answer(['A b']));
+  t.end();
+});
+
+t.test('an upstream plants no cookie of the gateway, in no part of its answer', (t) => {
+  const own = [
+    'Set-Cookie __Host-tollgate_session=x; Path=/',
+    'set-cookie =Tollgate_session=x',
+    'SET-COOKIE tollgate_x',
+  ];
+  const others = ['Set-Cookie b=2', 'set-cookie a="tollgate_session=x"; Path=/tollgate_', 'Set-Cookie tollgate=1'];
+  t.strictSame(answer([...own, ...others, ...own]), answer(others));
+  t.strictSame(shown(passingFields(raw(...own, ...others), rules)), others);
   t.end();
 });
 
