@@ -16,6 +16,7 @@ import { serverOptions, watchIntake } from './gateway/intake.ts';
 import { OpenCalls } from './gateway/open-calls.ts';
 import { compileTrust, readPeer } from './gateway/peer.ts';
 import { routerUrlOf, routing } from './gateway/routing.ts';
+import { siteOf } from './gateway/site.ts';
 import { generateKey } from './identity/api-keys.ts';
 import { Attempts, attemptLimits } from './identity/attempts.ts';
 import { BearerTokens } from './identity/bearer.ts';
@@ -123,6 +124,8 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
   const { log, meter, openCalls, identities, metrics } = parts;
   const { callers } = identities;
   const { routes, upstreams, cors } = config;
+  const { trustedProxies } = config.server;
+  const site = siteOf(config.server, config.auth.signIn !== null);
   const keyFields = config.auth.apiKeys.headers;
   const errorAnswers: ErrorAnswerOptions = {
     topUpUrl: config.topUpUrl,
@@ -169,7 +172,8 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
     routes,
     upstreams,
     cors,
-    trustedProxies: config.server.trustedProxies,
+    trustedProxies,
+    site,
     meter,
     openCalls,
     credentialFields: credentialFields({ keyFields, callers }),

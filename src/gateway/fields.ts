@@ -6,13 +6,12 @@ import type { HeaderRules, Route, Upstream } from '../config/config.ts';
 import { hopByHopFields } from '../config/hop-by-hop.ts';
 import { setsOwnCookie, withoutOwnCookies } from '../config/own-cookies.ts';
 import { isPassedFromProxy, type Peer, readPeer, type Trust } from './peer.ts';
-import { locationOf } from './target.ts';
+import type { Site } from './site.ts';
+import { locationOf, type Way } from './target.ts';
 import { createTraceparent, isTraceparent } from './trace.ts';
 
 /** What a route and its upstream mean for the fields of a call. */
-export interface FieldRules {
-  readonly route: Route;
-  readonly upstream: Upstream;
+export interface FieldRules extends Way {
   /** The upstream's own `Host`. */
   readonly host: string;
   readonly request: CompiledRules;
@@ -71,11 +70,12 @@ const hopByHop: ReadonlySet<string> = new Set(hopByHopFields);
 const ownPrefixes = ['x-tollgate-', 'x-credits-', 'x-forwarded-'];
 const noNames: ReadonlySet<string> = new Set();
 
-/** Compiles what a route and its upstream say about fields; `trust` is the gateway's. */
-export function compileFieldRules(route: Route, upstream: Upstream, trust: Trust): FieldRules {
+/** Compiles what a route and its upstream say about fields; `trust` and `site` are the gateway's. */
+export function compileFieldRules(route: Route, upstream: Upstream, trust: Trust, site: Site): FieldRules {
   return {
     route,
     upstream,
+    prefix: site.prefix,
     host: new URL(upstream.url).host,
     request: compileRules(route.headers.request),
     response: compileRules(route.headers.response),
@@ -190,7 +190,7 @@ export function answerFields(
       // After a Content-Length, Node.js would take the bytes of this one field for UTF-8 and refuse or rewrite them.
       fields.unshift(name, value);
     } else {
-      fields.push(name, isLocation(key) ? locationOf(rules.route, rules.upstream, value, facts.clientHost) : value);
+      fields.push(name, isLocation(key) ? locationOf(rules, value, facts.clientHost) : value);
     }
   }
   for (const part of set) fields.push(part);

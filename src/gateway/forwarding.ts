@@ -21,6 +21,7 @@ import {
 } from './fields.ts';
 import type { OpenCalls } from './open-calls.ts';
 import { compileTrust } from './peer.ts';
+import type { Site } from './site.ts';
 import { targetOf } from './target.ts';
 import { Tunnels } from './tunnels.ts';
 import { type Upgrade, upgradeOf } from './upgrade.ts';
@@ -33,6 +34,7 @@ export interface ForwardingOptions {
   readonly credentialFields: readonly string[];
   /** Addresses and ranges whose word on where a request comes from is passed on. */
   readonly trustedProxies: readonly string[];
+  readonly site: Site;
   /** Which scripts of other origins may read answers; null leaves that to the upstream. */
   readonly cors: Cors | null;
   /** Told of every call until it is resolved. */
@@ -81,13 +83,13 @@ function leaveBodiesAlone(scope: FastifyInstance): void {
   });
 }
 
-function compileRules({ routes, upstreams, trustedProxies }: ForwardingOptions): ReadonlyMap<Route, FieldRules> {
+function compileRules({ routes, upstreams, trustedProxies, site }: ForwardingOptions): ReadonlyMap<Route, FieldRules> {
   const trust = compileTrust(trustedProxies);
   const rules = new Map<Route, FieldRules>();
   for (const route of routes) {
     const upstream = upstreams[route.upstream];
     if (upstream === undefined) throw new Error(`route ${route.name} names an unknown upstream`);
-    rules.set(route, compileFieldRules(route, upstream, trust));
+    rules.set(route, compileFieldRules(route, upstream, trust, site));
   }
   return rules;
 }

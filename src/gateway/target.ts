@@ -15,21 +15,29 @@ export function targetOf(route: Route, upstream: Upstream, target: string): stri
   return rooted(base + to + target.slice(from.length));
 }
 
+/** Between the client and an upstream, as far as paths go. */
+export interface Way {
+  readonly route: Route;
+  readonly upstream: Upstream;
+  readonly prefix: string;
+}
+
 /**
  * A `Location` of the upstream as the client has to see it. Mapped: absolute URLs of the upstream's origin (or, with
  * `preserveHost`, of the host the client named) and absolute paths, where the route and the base path can be undone.
- * Everything else, relative references included, stays as it is.
+ * What is mapped begins with `prefix`, which a proxy in front takes away of paths (empty, or like `/gw`). Everything else,
+ * relative references included, stays as it is.
  */
-export function locationOf(route: Route, upstream: Upstream, location: string, clientHost: string | null): string {
+export function locationOf({ route, upstream, prefix }: Way, location: string, clientHost: string | null): string {
   const path = pathAtUpstream(upstream, location, clientHost);
   if (path === null) return location;
   const inner = withoutPrefix(path, basePathOf(upstream));
   if (inner === null) return location;
-  if (route.rewritePrefix === null) return onOwnHost(inner);
+  if (route.rewritePrefix === null) return onOwnHost(prefix, inner);
   const { from, to } = prefixesOf(route, route.rewritePrefix);
   const rest = withoutPrefix(inner, to);
   if (rest === null || (route.exact && rest.startsWith('/'))) return location;
-  return onOwnHost(from + rest);
+  return onOwnHost(prefix, from + rest);
 }
 
 /** What would happen to a call. */
@@ -96,8 +104,8 @@ function rooted(path: string): string {
 }
 
 /** A path that begins with two slashes, either way round, would be read as another host. */
-function onOwnHost(path: string): string {
-  return /^\/[/\\]/.test(path) ? `/.${path}` : rooted(path);
+function onOwnHost(prefix: string, path: string): string {
+  return prefix === '' && /^\/[/\\]/.test(path) ? `/.${path}` : prefix + rooted(path);
 }
 
 function withoutSlash(path: string): string {

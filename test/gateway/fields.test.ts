@@ -11,10 +11,10 @@ import {
 } from '../../src/gateway/fields.ts';
 import { compileTrust } from '../../src/gateway/peer.ts';
 import { createTraceparent, isTraceparent } from '../../src/gateway/trace.ts';
-import { sampleRoute, sampleUpstream } from './sample-routes.ts';
+import { plainSite, sampleRoute, sampleUpstream } from './sample-routes.ts';
 
 const upstream = sampleUpstream('http://api.example:4000/base');
-const rules = compileFieldRules(sampleRoute('/'), upstream, null);
+const rules = compileFieldRules(sampleRoute('/'), upstream, null, plainSite);
 const keyCaller: CallerFacts = { requestId: 'r1', userId: 'u1', credentialField: 'authorization' };
 const nobody: CallerFacts = { requestId: 'r1', userId: null, credentialField: null };
 
@@ -139,7 +139,7 @@ t.test(
   (t) => {
     const claims = ['X-Forwarded-For', '203.0.113.9', 'X_Forwarded_For', 'forged', 'X-Forwarded-Proto', 'https'];
     const others = ['X-Forwarded-Port', '443', 'X_Forwarded_Port', 'forged', 'X-Forwarded-Prefix', '/shop'];
-    const trusting = compileFieldRules(sampleRoute('/'), upstream, compileTrust(['192.0.2.0/24']));
+    const trusting = compileFieldRules(sampleRoute('/'), upstream, compileTrust(['192.0.2.0/24']), plainSite);
     t.strictSame(sent([...claims, ...others, 'X-Forwarded-Host', 'shop.example'], nobody, trusting).slice(0, -2), [
       'X-Forwarded-Port: 443',
       'X-Forwarded-Prefix: /shop',
@@ -211,7 +211,7 @@ t.test('a valid trace goes on, a broken one is replaced with what depends on it'
 });
 
 t.test("Host is the client's where the upstream wants it", (t) => {
-  const preserving = compileFieldRules(sampleRoute('/'), { ...upstream, preserveHost: true }, null);
+  const preserving = compileFieldRules(sampleRoute('/'), { ...upstream, preserveHost: true }, null, plainSite);
   t.ok(sent(['Host', 'gate.example'], nobody, preserving).includes('Host: gate.example'));
   t.ok(sent([], nobody, preserving).includes('Host: api.example:4000'), 'or its own, where the client named none');
   t.end();
@@ -220,7 +220,7 @@ t.test("Host is the client's where the upstream wants it", (t) => {
 t.test('rules of a route remove and set fields, also those of the gateway', (t) => {
   const set = { Authorization: 'Basic c2VjcmV0', 'X-Forwarded-Proto': 'https' };
   const headers = { request: { set, remove: ['cookie', 'via'] }, response: { set: {}, remove: [] } };
-  const given = compileFieldRules(sampleRoute('/', { headers }), upstream, null);
+  const given = compileFieldRules(sampleRoute('/', { headers }), upstream, null, plainSite);
   const lines = sent(['Cookie', 'a', 'Via', '1.1 x', 'Authorization', 'Bearer tg_x', 'A', 'b'], keyCaller, given);
   t.equal(lines[0], 'A: b');
   t.strictSame(lines.slice(-2), ['Authorization: Basic c2VjcmV0', 'X-Forwarded-Proto: https']);
@@ -302,10 +302,18 @@ t.test('locations at the upstream are mapped back, others kept', (t) => {
   t.end();
 });
 
+t.test('mapped locations begin with what a proxy in front takes away', (t) => {
+  const prefixed = compileFieldRules(sampleRoute('/'), upstream, null, { ...plainSite, prefix: '/gw' });
+  t.match(answer(['Location http://api.example:4000/base/a'], prefixed), ['Location /gw/a']);
+  t.match(answer(['content-location /base/a'], prefixed), ['content-location /gw/a']);
+  t.match(answer(['Location https://elsewhere.example/'], prefixed), ['Location https://elsewhere.example/']);
+  t.end();
+});
+
 t.test('rules of a route remove and set fields of the answer', (t) => {
   const response = { set: { 'cache-control': 'no-cache', 'x-new': '1' }, remove: ['server'] };
   const headers = { request: { set: {}, remove: [] }, response };
-  const changed = compileFieldRules(sampleRoute('/', { headers }), upstream, null);
+  const changed = compileFieldRules(sampleRoute('/', { headers }), upstream, null, plainSite);
   t.strictSame(answer(['Server x', 'Cache-Control public'], changed), [
     'cache-control no-cache',
     'x-new 1',
@@ -318,7 +326,10 @@ t.test('rules of a route remove and set fields of the answer', (t) => {
 t.test('callers are told apart by shared caches whatever a route does to Vary', (t) => {
   const varyWith = (response: { set: Record<string, string>; remove: string[] }) => {
     const headers = { request: { set: {}, remove: [] }, response };
-    const fields = answer(['Vary Authorization'], compileFieldRules(sampleRoute('/', { headers }), upstream, null));
+    const fields = answer(
+      ['Vary Authorization'],
+      compileFieldRules(sampleRoute('/', { headers }), upstream, null, plainSite),
+    );
     return fields.filter((field) => /^vary /i.test(field));
   };
   t.strictSame(varyWith({ set: {}, remove: ['vary'] }), ['Vary authorization, x-api-key']);
@@ -329,7 +340,7 @@ t.test('callers are told apart by shared caches whatever a route does to Vary', 
 
 t.test('a request id that a route sets stands in for ours', (t) => {
   const headers = { request: { set: {}, remove: [] }, response: { set: { 'x-request-id': 'mine' }, remove: [] } };
-  const fields = answer([], compileFieldRules(sampleRoute('/', { headers }), upstream, null));
+  const fields = answer([], compileFieldRules(sampleRoute('/', { headers }), upstream, null, plainSite));
   t.strictSame(
     fields.filter((field) => /^x-request-id /i.test(field)),
     ['x-request-id mine'],
@@ -340,7 +351,12 @@ t.test('a request id that a route sets stands in for ours', (t) => {
 t.test('interim answers and trailers keep what is for the caller', (t) => {
   const fields = ['Link', '</a>', 'Connection', 'x', 'X-Credits-Cost', '0', 'Server', 'x'];
   const response = { set: {}, remove: ['server'] };
-  const rules = compileFieldRules(sampleRoute('/', { headers: { request: response, response } }), upstream, null);
+  const rules = compileFieldRules(
+    sampleRoute('/', { headers: { request: response, response } }),
+    upstream,
+    null,
+    plainSite,
+  );
   t.strictSame(passingFields(fields, rules), ['Link', '</a>']);
   for (const te of ['trailers', 'gzip, Trailers;q=1']) t.ok(acceptsTrailers({ headers: { te } }), te);
   for (const te of ['', 'gzip', 'notrailers']) t.notOk(acceptsTrailers({ headers: { te } }), te);

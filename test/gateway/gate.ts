@@ -20,7 +20,7 @@ import { migratedDatabase } from '../helpers/databases.ts';
 import { addUser, openTestMeter } from '../helpers/meters.ts';
 import { until } from '../helpers/until.ts';
 import { Wire as PlainWire } from '../helpers/wire.ts';
-import { sampleRoute, sampleUpstream } from './sample-routes.ts';
+import { plainSite, sampleRoute, sampleUpstream } from './sample-routes.ts';
 
 export interface GateOptions {
   /** What stands behind: a handler, or the URL of something else. */
@@ -88,6 +88,7 @@ export async function openGate(t: Test, options: GateOptions): Promise<Gate> {
     credentialFields,
     cors,
     trustedProxies: options.trustedProxies ?? [],
+    site: plainSite,
     openCalls,
     meter: options.wrapMeter?.(meter) ?? meter,
   });

@@ -1,6 +1,7 @@
 // Routes and upstreams as the configuration would hand them over, for the tests of the gateway.
 
 import type { Route, Upstream } from '../../src/config/config.ts';
+import type { Site } from '../../src/gateway/site.ts';
 
 /** A route on `path`, named by its methods and path, with whatever differs from a free-for-all metered one. */
 export function sampleRoute(path: string, differences: Partial<Route> = {}): Route {
@@ -21,6 +22,9 @@ export function sampleRoute(path: string, differences: Partial<Route> = {}): Rou
     ...differences,
   };
 }
+
+/** Where nobody has said what browsers see. */
+export const plainSite: Site = { prefix: '', isPortalHost: null, isShared: false };
 
 /** The upstream `api` at `url`, with short limits. */
 export function sampleUpstream(url: string, differences: Partial<Upstream> = {}): Upstream {
