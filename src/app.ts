@@ -164,7 +164,7 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
     routeOf: (request) => request.matched?.name ?? null,
     userOf: (request) => request.user?.userId ?? null,
   });
-  await app.register(routing, { routes, cors });
+  await app.register(routing, { routes, cors, trustedProxies, site });
   const visitorOf = visitorsBy(config.server.trustedProxies);
   const failures = new Attempts(attemptLimits.failedCredentials);
   await app.register(identity, { callers, keyFields, failures, addressOf: (request) => visitorOf(request).address });

@@ -34,6 +34,12 @@ export const errorTable = {
     message:
       'The path can be read in two ways. Send it as the API documents it: same case, no double slashes, no dot segments.',
   },
+  TG_SERVICE_WORKER_REFUSED: {
+    status: 403,
+    message:
+      'No service worker is served here: it could read and answer what belongs to the sign-in pages on this origin. ' +
+      'The operator can give those a host of their own (server.portalUrl).',
+  },
   TG_REQUEST_MALFORMED: { status: 400, message: 'The request is not well-formed HTTP.' },
   TG_INPUT_INVALID: {
     status: 400,

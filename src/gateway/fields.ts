@@ -16,6 +16,11 @@ export interface FieldRules extends Way {
   readonly host: string;
   readonly request: CompiledRules;
   readonly response: CompiledRules;
+  /**
+   * What answers vary by, whoever may call: with `updateViaCache: 'all'` a browser may take the script of a service worker
+   * from its cache, where an ordinary request has put it. Null where workers are served.
+   */
+  readonly addedVary: readonly string[] | null;
   /** Whose forwarding fields are believed. */
   readonly trust: Trust;
 }
@@ -78,7 +83,8 @@ export function compileFieldRules(route: Route, upstream: Upstream, trust: Trust
     prefix: site.prefix,
     host: new URL(upstream.url).host,
     request: compileRules(route.headers.request),
-    response: compileRules(route.headers.response),
+    response: withDropped(compileRules(route.headers.response), site.isShared ? ['service-worker-allowed'] : []),
+    addedVary: site.isShared ? ['service-worker'] : null,
     trust,
   };
 }
@@ -90,6 +96,10 @@ function compileRules(rules: HeaderRules): CompiledRules {
     set: Object.entries(rules.set).flat(),
     names: new Set(names),
   };
+}
+
+function withDropped(rules: CompiledRules, names: readonly string[]): CompiledRules {
+  return { ...rules, dropped: new Set([...rules.dropped, ...names]) };
 }
 
 /** The fields for the upstream: name, value, name, value…; repeated ones stay repeated and in order. */
@@ -199,6 +209,7 @@ export function answerFields(
     fields.push('X-Credits-Cost', String(facts.credits.cost));
     fields.push('X-Credits-Remaining', String(facts.credits.remaining));
   }
+  if (rules.addedVary !== null) addVary(fields, rules.addedVary);
   if (credentialNames === null) return fields;
   addVary(fields, credentialNames);
   if (!saysHowToCache) fields.push('Cache-Control', 'private');
@@ -249,7 +260,7 @@ export function fieldValue(fields: readonly string[], key: string): string | und
   return all;
 }
 
-/** Has `Vary` name the credential fields, in its last line or in one of its own. */
+/** Has `Vary` name these fields, in its last line or in one of its own. */
 function addVary(fields: string[], names: readonly string[]): void {
   const said = fieldValue(fields, 'vary')?.toLowerCase().split(',') ?? [];
   const present = new Set(said.map((name) => name.trim()));

@@ -1,13 +1,16 @@
 // The first step of a call: its path and method lead to a route, or to a refusal. The route found is `request.matched`;
 // it is null for the gateway's own paths, which Fastify routes itself. A preflight takes the route of the request that it
-// asks for, and needs no caller.
+// asks for, and needs no caller. Where browsers keep sessions, some calls get no upstream, whatever their route.
 
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Cors, Route } from '../config/config.ts';
 import { type ErrorCode, TollgateError } from '../errors.ts';
 import { isPreflight, preflightFields } from './cors.ts';
+import { hostOf } from './fields.ts';
 import { compileMatcher, isReserved } from './matching.ts';
+import { compileTrust, readPeer, type Trust } from './peer.ts';
+import type { Site } from './site.ts';
 import { faultOf, isHost, readTarget, targetBytesMax } from './well-formed.ts';
 
 declare module 'fastify' {
@@ -25,11 +28,14 @@ export interface RoutingOptions {
   readonly routes: readonly Route[];
   /** With it the gateway answers preflights itself; null forwards them. */
   readonly cors: Cors | null;
+  /** Addresses and ranges whose word on the host that a browser has named is taken. */
+  readonly trustedProxies: readonly string[];
+  readonly site: Site;
 }
 
 /**
  * Decorates each request with `matched`. Refuses with TG_ROUTE_NOT_FOUND, TG_METHOD_NOT_ALLOWED (facts `{ allow }`),
- * TG_PATH_AMBIGUOUS or TG_REQUEST_MALFORMED.
+ * TG_PATH_AMBIGUOUS, TG_SERVICE_WORKER_REFUSED or TG_REQUEST_MALFORMED.
  */
 export const routing = fp(registerRouting, { name: 'routing' });
 
@@ -43,8 +49,10 @@ export function routerUrlOf({ url = '/' }: { readonly url?: string | undefined }
   return isReserved(query === -1 ? path : path.slice(0, query)) ? path : '/';
 }
 
-async function registerRouting(app: FastifyInstance, { routes, cors }: RoutingOptions): Promise<void> {
+async function registerRouting(app: FastifyInstance, options: RoutingOptions): Promise<void> {
+  const { routes, cors, site } = options;
   const match = compileMatcher(routes);
+  const trust = compileTrust(options.trustedProxies);
   app.decorateRequest('matched', null);
   app.decorateRequest('target', '/');
   app.decorateRequest('isPublic', false);
@@ -67,6 +75,11 @@ async function registerRouting(app: FastifyInstance, { routes, cors }: RoutingOp
       return;
     }
     if (found.kind === 'route') {
+      const refusal = refusalAt(site, trust, request);
+      if (refusal !== null) {
+        done(new TollgateError(refusal));
+        return;
+      }
       request.matched = found.route;
       request.isPublic = asked !== null || found.route.auth === 'none';
       if (asked !== null && cors !== null) {
@@ -77,6 +90,16 @@ async function registerRouting(app: FastifyInstance, { routes, cors }: RoutingOp
     }
     done();
   });
+}
+
+/** Why a call gets no upstream, whatever its route, or null: scripts of upstreams stay away from the pages of sign-in. */
+function refusalAt({ isPortalHost, isShared }: Site, trust: Trust, { raw }: FastifyRequest): ErrorCode | null {
+  if (isPortalHost !== null) {
+    const { forwardedHost } = readPeer(trust, raw.socket.remoteAddress, raw.headers, hostOf(raw));
+    if (forwardedHost !== null && isPortalHost(forwardedHost)) return 'TG_ROUTE_NOT_FOUND';
+  }
+  // Browsers send it with the script of a worker and with nothing else.
+  return isShared && raw.headers['service-worker'] !== undefined ? 'TG_SERVICE_WORKER_REFUSED' : null;
 }
 
 function faultOfTarget(path: string, host: string | null): ErrorCode | null {

@@ -62,7 +62,7 @@ export async function openGate(t: Test, options: GateOptions): Promise<Gate> {
       : `http://127.0.0.1:${await listen(t, createServer(options.upstream))}`;
   const routes = options.routes ?? [sampleRoute('/')];
   const upstreams = { api: sampleUpstream(upstreamUrl, options.upstreamOptions) };
-  const cors = options.cors ?? null;
+  const { cors = null, trustedProxies = [] } = options;
   const errorAnswers = {
     topUpUrl: 'https://pay.example/',
     commonFields: ({ headers }: FastifyRequest) => (cors === null ? {} : corsFields(cors, headers.origin)),
@@ -78,7 +78,7 @@ export async function openGate(t: Test, options: GateOptions): Promise<Gate> {
   watchIntake(app.server, { log: app.log, onRefused: () => {} });
   options.prepare?.(app);
   registerErrorHandler(app, errorAnswers);
-  await app.register(routing, { routes, cors });
+  await app.register(routing, { routes, cors, trustedProxies, site: plainSite });
   identifyByName(app);
   const credentialFields = ['authorization', 'x-api-key'];
   const openCalls = new OpenCalls();
@@ -87,7 +87,7 @@ export async function openGate(t: Test, options: GateOptions): Promise<Gate> {
     upstreams,
     credentialFields,
     cors,
-    trustedProxies: options.trustedProxies ?? [],
+    trustedProxies,
     site: plainSite,
     openCalls,
     meter: options.wrapMeter?.(meter) ?? meter,
