@@ -2,7 +2,7 @@
 // code is 0 done, 1 failed, 2 wrong usage, 78 invalid configuration.
 
 import { CommanderError } from 'commander';
-import { withoutKeys } from '../observability/logger.ts';
+import { withoutCredentials } from '../observability/logger.ts';
 import type { Host } from './command.ts';
 import { exitCodes, type Told, tell } from './failure.ts';
 import { createProgram } from './program.ts';
@@ -31,7 +31,7 @@ function report({ stderr }: Host, { code, message, exitCode }: Told, isJson: boo
   // The problems of a configuration begin with their places, one a line: editors and terminals make links of them.
   const text = exitCode === exitCodes.config ? message : `error: ${message}`;
   // Somebody may have typed a key where its id belongs.
-  stderr.write(withoutKeys(`${isJson ? JSON.stringify({ error: { code, message } }) : text}\n`));
+  stderr.write(withoutCredentials(`${isJson ? JSON.stringify({ error: { code, message } }) : text}\n`));
 }
 
 /** A reader of the result that has seen enough (`| head`) is no failure. */

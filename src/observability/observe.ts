@@ -4,6 +4,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import { pathWithoutCredentials } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 
 /** What the log and the metrics want to know of a call; the gateway's `request.call` satisfies it. */
@@ -84,5 +85,5 @@ function msSince(startedAt: number): number {
 /** The query may hold anything, credentials too: it stays out of the log. */
 function pathOf(url: string): string {
   const query = url.indexOf('?');
-  return query < 0 ? url : url.slice(0, query);
+  return pathWithoutCredentials(query < 0 ? url : url.slice(0, query));
 }
