@@ -22,7 +22,8 @@ t.test('a key is cut wherever it begins, also behind what looks like one', async
   const lookAlike = `tg_${'b'.repeat(36)}`;
   for (const before of ['', 'x', '/', 'tg_', lookAlike, `${lookAlike}tg_b`, `${key}_`, `${key}tg_`, '%20', 'a_b-']) {
     for (const after of ['', 'x', '/', '_', '.', `${lookAlike}`]) {
-      t.notMatch(withoutCredentials(`${before}${key}${after}`), key, `${before}…${after}`);
+      // Without its prefix it is no secret less.
+      t.notMatch(withoutCredentials(`${before}${key}${after}`), key.slice('tg_'.length), `${before}…${after}`);
     }
   }
   for (const text of [`tg_${'a'.repeat(37)}`, 'tg_[redacted]', `TG_${'a'.repeat(38)}`, 'tg_ab tg_cd', '']) {
