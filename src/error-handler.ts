@@ -80,6 +80,7 @@ function fromForeignError(cause: Error): TollgateError {
   if (isOutage(cause)) return new TollgateError('TG_STORE_UNAVAILABLE', {}, cause);
   const status = 'statusCode' in cause && typeof cause.statusCode === 'number' ? cause.statusCode : 500;
   if (status === 404) return new TollgateError('TG_ROUTE_NOT_FOUND', {}, cause);
+  if (status === 413) return new TollgateError('TG_BODY_TOO_LARGE', {}, cause);
   return new TollgateError(status >= 400 && status <= 499 ? 'TG_REQUEST_MALFORMED' : 'TG_INTERNAL', {}, cause);
 }
 
