@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 import fastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
 import { account } from './api/account.ts';
+import { takeBodiesAsSent } from './api/bodies.ts';
 import { keysApi } from './api/keys.ts';
 import { sessionApi } from './api/session.ts';
 import type { Config } from './config/config.ts';
@@ -157,6 +158,7 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
       metrics.refused(code);
     },
   });
+  app.addHook('onRoute', takeBodiesAsSent);
   registerErrorHandler(app, errorAnswers);
   await app.register(observe, {
     metrics,
