@@ -7,7 +7,15 @@ import { parseDuration } from '../config/quantities.ts';
 import { TollgateError } from '../errors.ts';
 import type { Caller } from '../meter/meter.ts';
 import type { Db } from '../store/database.ts';
-import { type ApiKey, createKeyWithin, type KeyDigest, listKeys, revokeOwnKey, rotateOwnKey } from '../store/keys.ts';
+import {
+  type ApiKey,
+  createKeyWithin,
+  type KeyDigest,
+  listKeys,
+  type OwnKey,
+  revokeOwnKey,
+  rotateOwnKey,
+} from '../store/keys.ts';
 import { Refusal } from '../store/refusal.ts';
 
 export interface KeysOptions {
@@ -108,12 +116,11 @@ function rotate(app: FastifyInstance, { db, generateKey }: KeysOptions): void {
     config: { needsCaller: 'session' },
     preValidation: takeNoBody,
     schema: { body: rotation, response: { 200: made } },
-    handler: async ({ user, params: { id }, body }) => {
+    handler: async ({ user, params, body }) => {
+      const own = ownKey(user, params);
       const generated = generateKey();
       const overlapMs = parseDuration(body.overlap);
-      const rotated = db
-        .transaction()
-        .execute((trx) => rotateOwnKey(trx, { userId: idOf(user), id }, generated, overlapMs));
+      const rotated = db.transaction().execute((trx) => rotateOwnKey(trx, own, generated, overlapMs));
       return { key: generated.key, ...withoutOwner(await rotated.catch(notFound)) };
     },
   });
@@ -122,11 +129,10 @@ function rotate(app: FastifyInstance, { db, generateKey }: KeysOptions): void {
 function revoke(app: FastifyInstance, { db }: KeysOptions): void {
   app.delete<{ Params: { id: string } }>('/_tollgate/api/keys/:id', {
     config: { needsCaller: 'session' },
-    handler: async ({ user, params: { id } }, reply) => {
-      await db
-        .transaction()
-        .execute((trx) => revokeOwnKey(trx, { userId: idOf(user), id }))
-        .catch(notFound);
+    handler: async ({ user, params }, reply) => {
+      const own = ownKey(user, params);
+      const revoked = db.transaction().execute((trx) => revokeOwnKey(trx, own));
+      await revoked.catch(notFound);
       return reply.code(204).send();
     },
   });
@@ -135,6 +141,12 @@ function revoke(app: FastifyInstance, { db }: KeysOptions): void {
 /** Who sends nothing means nothing special. */
 async function takeNoBody(request: FastifyRequest): Promise<void> {
   request.body ??= {};
+}
+
+/** PostgreSQL takes no NUL in a text: what can be no id is not asked for. */
+function ownKey(user: Caller | null, { id }: { id: string }): OwnKey {
+  if (!/^\w+$/.test(id)) throw new TollgateError('TG_KEY_NOT_FOUND');
+  return { userId: idOf(user), id };
 }
 
 /** Of somebody else's key nothing is told, not even that it is there. */
