@@ -54,7 +54,10 @@ export class Sessions {
     const { portal, publicPlace } = this.#options;
     const isReading = method === 'GET' || method === 'HEAD';
     if (isOwnPath && isReading) return isNavigation(headers) || isNotForeign([portal.origin], headers) ? id : null;
-    return isMadeBy(isOwnPath ? [portal.origin] : [publicPlace.origin, portal.origin], headers) ? id : null;
+    if (!isOwnPath) return isMadeBy([publicPlace.origin, portal.origin], headers) ? id : null;
+    // A page of an upstream shares the portal's cookies where they differ by port alone, and is of the same origin as its host.
+    const isPortals = headers['origin'] === undefined || headers['origin'] === portal.origin;
+    return isPortals && isMadeBy([portal.origin], headers) ? id : null;
   }
 
   /** The hash of a session, as the store keeps it. */
