@@ -128,10 +128,11 @@ export interface ProviderAnswer {
 }
 
 /** RFC 9207 §2.4: an answer of another issuer, or of none where there should be one, is somebody else's. */
-function checkAnswer({ iss, error }: ProviderAnswer, { issuer, namesIssuer }: Endpoints): void {
+function checkAnswer({ code, iss, error }: ProviderAnswer, { issuer, namesIssuer }: Endpoints): void {
   const isTemplate = issuer.includes('{');
   if (issuer !== '' && !isTemplate && (iss === undefined ? namesIssuer : iss !== issuer)) {
     throw new Refused('the answer is of another issuer');
   }
   if (error !== undefined) throw new Refused(`the provider said ${codeIn({ error })}`);
+  if (code === undefined || code === '') throw new Refused('the answer has no code');
 }
