@@ -2,6 +2,7 @@
 // them is picked out word by word.
 
 import { errors } from 'jose';
+import { TollgateError } from '../../errors.ts';
 import { ProviderFault } from '../provider-client.ts';
 
 /** What the provider, or somebody in its name, has said is not good. The message is for the log. */
@@ -25,6 +26,7 @@ export function isRefusal(error: unknown): boolean {
 /** Why it failed: the library's own codes, a status, and the code that OAuth 2 answers with. */
 export function reasonOf(error: unknown): string {
   if (error instanceof Refused || error instanceof ProviderFault) return error.message;
+  if (error instanceof TollgateError) return 'the keys of the provider cannot be had';
   if (error instanceof errors.JOSEError) return `the ID token: ${error.message}`;
   const { code, output, data } = error as Told;
   const words = [
