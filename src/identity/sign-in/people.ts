@@ -30,8 +30,8 @@ function withInfo(claims: Claims, document: unknown): Claims {
   const info = document as Claims | null;
   // OpenID Connect Core §5.3.2: an answer about somebody else is no answer.
   if (info === null || info['sub'] !== claims['sub']) throw new Refused('the userinfo is about somebody else');
-  const { email, email_verified } = claims['email'] === undefined ? info : claims;
-  return { ...info, ...claims, email, email_verified };
+  const { email, email_verified, xms_edov } = claims['email'] === undefined ? info : claims;
+  return { ...info, ...claims, email, email_verified, xms_edov };
 }
 
 function isVouched({ vouchedBy }: OpenIdProvider, claims: Claims): boolean {
