@@ -17,19 +17,23 @@ export interface OddGateway {
   readonly gate: SignInGateway;
 }
 
+export interface OddSettings extends Partial<SignInSettings> {
+  readonly dialect?: Dialect;
+  /** Further keys of the provider. */
+  readonly ofProvider?: string;
+}
+
 /** A gateway with `odd`, a provider that says what the test likes. */
-export async function startOddGateway(
-  t: Test,
-  { dialect = 'sqlite', ...settings }: Partial<SignInSettings> & { readonly dialect?: Dialect } = {},
-): Promise<OddGateway> {
+export async function startOddGateway(t: Test, settings: OddSettings = {}): Promise<OddGateway> {
+  const { dialect = 'sqlite', ofProvider = '', ...others } = settings;
   const odd = await OddProvider.start(t);
-  const gate = await startSignInGateway(t, dialect, { providers: oddYaml('odd', odd), ...settings });
+  const gate = await startSignInGateway(t, dialect, { providers: oddYaml('odd', odd, ofProvider), ...others });
   return { odd, gate };
 }
 
 /** The provider as `auth.providers` names it. */
-export function oddYaml(name: string, { issuer, clientId, clientSecret: secret }: OddProvider): string {
-  return providerYaml(name, { issuer, clientId, secret });
+export function oddYaml(name: string, { issuer, clientId, clientSecret: secret }: OddProvider, further = ''): string {
+  return providerYaml(name, { issuer, clientId, secret }).replace(/ \}$/, `, ${further} }`);
 }
 
 /** Begins a sign-in and goes to the provider; gives the address that the browser is sent back to, unvisited. */
