@@ -37,8 +37,20 @@ export function providerYaml(name: string, at: { issuer: string; clientId: strin
   return `${name}: { issuer: "${at.issuer}", clientId: "${at.clientId}", clientSecret: "${at.secret}" }`;
 }
 
+/** As often as this a port is taken by somebody else before the gateway has it. */
+const portsMax = 5;
+
 export async function startSignInGateway(t: Test, dialect: Dialect, settings: SignInSettings): Promise<SignInGateway> {
-  const port = await freePort();
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startAt(t, dialect, settings, await freePort());
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || attempt === portsMax) throw error;
+    }
+  }
+}
+
+async function startAt(t: Test, dialect: Dialect, settings: SignInSettings, port: number): Promise<SignInGateway> {
   const { providers, allow = '{ emailDomains: ["*"] }', session = '', server = '', auth = '' } = settings;
   const placed = (url: string) => url.replace('PORT', String(port));
   const url = placed(settings.publicUrl ?? 'http://127.0.0.1:PORT');
