@@ -49,3 +49,34 @@ for (const dialect of dialects) {
     ]);
   });
 }
+
+t.test('who has not said where to go lands on what the session says', async (t) => {
+  const provider = await startIdentityProvider(t);
+  const gate = await startSignInGateway(t, 'sqlite', { providers: providerYaml('idp', provider) });
+  provider.allowRedirect(gate.redirectUri('idp'));
+  const jar = new CookieJar();
+  const { response, url } = await signIn(jar, gate.url, 'idp');
+  t.equal(url, `${gate.url}/_tollgate/api/session`);
+  t.match(await response.json(), { user: { email: 'ann@example.com' } }, 'though a page of the provider led there');
+});
+
+t.test('a page of another origin reads nothing with the session of whoever looks at it', async (t) => {
+  const provider = await startIdentityProvider(t);
+  const gate = await startSignInGateway(t, 'sqlite', { providers: providerYaml('idp', provider) });
+  provider.allowRedirect(gate.redirectUri('idp'));
+  const jar = new CookieJar();
+  await signIn(jar, gate.url, 'idp');
+  for (const site of ['cross-site', 'same-site']) {
+    for (const [mode, dest] of [
+      ['cors', 'empty'],
+      ['no-cors', 'script'],
+      ['no-cors', 'image'],
+      ['navigate', 'iframe'],
+      ['navigate', 'object'],
+    ] as const) {
+      const headers = { 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': dest };
+      const { response } = await jar.visit(`${gate.url}/_tollgate/api/session`, { headers });
+      t.equal(response.status, 401, `${site} ${mode} ${dest}`);
+    }
+  }
+});
