@@ -58,8 +58,8 @@ export async function signIn(app: FastifyInstance, options: SignInOptions): Prom
     if (link === undefined) throw new TollgateError('TG_ROUTE_NOT_FOUND');
     return link;
   };
-  const login = { querystring: Type.Object({ returnTo: oneLine }) };
-  app.get<{ Params: { provider: string }; Querystring: { returnTo?: string } }>(`${prefix}/login/:provider`, {
+  const login = { querystring: Type.Object({ returnTo: oneLine, led: oneLine }) };
+  app.get<{ Params: { provider: string }; Querystring: LoginQuery }>(`${prefix}/login/:provider`, {
     schema: login,
     handler: async (request, reply) => begin(linkOf(request.params.provider), request, reply, options),
   });
@@ -101,18 +101,25 @@ function openLinks({ signIn, portal, client, log }: SignInOptions): ReadonlyMap<
   return new Map(links);
 }
 
-type LoginRequest = FastifyRequest<{ Querystring: { returnTo?: string } }>;
+interface LoginQuery {
+  returnTo?: string;
+  /** Whether the browser has been led to the portal's host. */
+  readonly led?: string;
+}
+
+type LoginRequest = FastifyRequest<{ Querystring: LoginQuery }>;
 
 async function begin(link: ProviderLink, request: LoginRequest, reply: FastifyReply, options: SignInOptions) {
   const { portal, publicPlace, starts, visitorOf } = options;
   const { address, host } = visitorOf(request as FastifyRequest);
-  const { returnTo } = request.query;
+  const { returnTo, led } = request.query;
   const path = returnTo === undefined ? undefined : safeReturnTo(returnTo, portal);
   if (path === null) throw new TollgateError('TG_INPUT_INVALID', { input: `returnTo is no path at ${portal.origin}` });
   if (!starts.take(address)) throw new TollgateError('TG_RATE_LIMITED', { retryAfter: starts.retryAfterSeconds });
-  // Cookies belong to the host that sets them, and the provider sends people back to the portal's.
-  if (host === publicPlace.host && host !== portal.host) {
-    const query = path === undefined ? '' : `?returnTo=${encodeURIComponent(path)}`;
+  // Cookies belong to the host that sets them, and the provider sends people back to the portal's. Once is enough: a proxy
+  // may name the public host whatever was asked for.
+  if (host === publicPlace.host && host !== portal.host && led === undefined) {
+    const query = path === undefined ? '?led=1' : `?led=1&returnTo=${encodeURIComponent(path)}`;
     return reply.redirect(`${portal.origin}${portal.path}${prefix}/login/${link.provider.name}${query}`);
   }
   request.query.returnTo = path ?? portal.path + landing;
