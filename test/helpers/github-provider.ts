@@ -55,6 +55,8 @@ export class GitHubProvider {
   readonly asked: string[] = [];
   /** The queries of authorizations. */
   readonly authorizations: URLSearchParams[] = [];
+  /** The field `Authorization` of each request for a token. */
+  readonly tokenAuthorizations: (string | undefined)[] = [];
   readonly #redirectUris = new Set<string>();
   /** The query that each code was given for. */
   readonly #codes = new Map<string, URLSearchParams>();
@@ -122,6 +124,7 @@ export class GitHubProvider {
   }
 
   #redeem(request: IncomingMessage, form: URLSearchParams): Record<string, string> {
+    this.tokenAuthorizations.push(request.headers.authorization);
     const [id, secret] = credentialsOf(request, form);
     if (id !== this.clientId || secret !== this.clientSecret) {
       return failure('incorrect_client_credentials', 'The client_id and/or client_secret passed are incorrect.');

@@ -87,8 +87,10 @@ for (const dialect of dialects) {
     const jar = new CookieJar();
     const { id } = await userAfterSignIn(gate, 'odd', jar);
     await blockUser(gate.test.database.db, id);
-    const [status, code] = await refusalOf(await signIn(new CookieJar(), gate.url, 'odd'));
+    const again = new CookieJar();
+    const [status, code] = await refusalOf(await signIn(again, gate.url, 'odd'));
     t.same([status, code], [403, 'TG_USER_BLOCKED']);
+    t.same(again.cookiesFor(gate.url), {}, 'there is no session');
     await until(
       async () => (await jar.fetch(`${gate.url}/things`)).status,
       (answer) => answer === 403,

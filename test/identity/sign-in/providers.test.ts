@@ -21,12 +21,13 @@ t.test('GitHub says who somebody is, and their primary address', async (t) => {
 });
 
 t.test('at GitHub the client says who it is in the form', async (t) => {
-  const { gate } = await startGitHub(t, { clientSecret: 'not the one that was given' });
+  const { github, gate } = await startGitHub(t, { clientSecret: 'not the one that was given' });
   t.same(await refusalOf(await signIn(new CookieJar(), gate.url, 'github')), failed);
   t.match(
     gate.log.find(({ level }) => level === 'warn'),
     { why: 'no token: incorrect_client_credentials' },
   );
+  t.same(github.tokenAuthorizations, [undefined]);
 });
 
 t.test('an address at GitHub counts if it is the primary one, and verified', async (t) => {
