@@ -73,13 +73,19 @@ export class Attempts {
   }
 }
 
-/** Whoever has an IPv6 address has the 2^64 beside it. */
+/** Whoever has an IPv6 address has the 2^64 beside it. There are many ways to write one; URLs know a single one. */
 function nameOf(address: string): string {
   if (!isIPv6(address)) return address;
-  const [head = '', tail] = address.split('::');
-  const groups = head.split(':').filter((group) => group !== '');
-  const missing = tail === undefined ? 0 : 8 - groups.length - tail.split(':').filter((group) => group !== '').length;
-  return [...groups, ...Array<string>(Math.max(0, missing)).fill('0'), ...(tail ?? '').split(':')]
-    .slice(0, 4)
-    .join(':');
+  const [withoutZone = ''] = address.split('%');
+  const [head = '', tail = ''] = new URL(`http://[${withoutZone}]`).hostname.slice(1, -1).split('::');
+  const [before, after] = [groupsOf(head), groupsOf(tail)];
+  const groups = [...before, ...Array<number>(8 - before.length - after.length).fill(0), ...after];
+  const [high = 0, low = 0] = groups.slice(6);
+  // An IPv4 address in IPv6's clothes: they all are of one network.
+  if (groups.slice(0, 6).join() === '0,0,0,0,0,65535') return [high >> 8, high & 255, low >> 8, low & 255].join('.');
+  return groups.slice(0, 4).join(':');
+}
+
+function groupsOf(text: string): number[] {
+  return text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
 }
