@@ -97,8 +97,8 @@ export interface OpenIdProvider extends Provider {
   readonly kind: 'openid';
   /** When an address counts: by `email_verified`, by Microsoft's `xms_edov`, or always. */
   readonly vouchedBy: 'claim' | 'edov' | 'provider';
-  /** Whose tenants are issuers each. */
-  readonly isMicrosoft: boolean;
+  /** At Microsoft each tenant is an issuer: whether people of one sign in, or of many. Null elsewhere. */
+  readonly tenants: 'one' | 'many' | null;
 }
 
 /** A provider that says who has signed in in a document of its own. */

@@ -45,14 +45,14 @@ function normaliseProvider(name: string, provider: FileProvider): SignInProvider
   const { clientId, clientSecret, trustEmail, tenant, scope } = provider;
   const common = { name, clientId, clientSecret };
   const vouchedBy = trustEmail ? 'provider' : 'claim';
-  const isMicrosoft = name === 'microsoft';
-  const openId = { ...common, kind: 'openid' as const, isMicrosoft, scope: scopeOf(scope, openIdScope) };
+  const openId = { ...common, kind: 'openid' as const, tenants: null, scope: scopeOf(scope, openIdScope) };
   if (name === 'google') return { ...openId, issuer: 'https://accounts.google.com', vouchedBy };
-  if (isMicrosoft) {
+  if (name === 'microsoft') {
     const spelled = String(tenant).toLowerCase();
     const isFixed = !manyTenants.has(spelled);
     const issuer = `https://login.microsoftonline.com/${spelled}/v2.0`;
-    return { ...openId, issuer, vouchedBy: isFixed || trustEmail ? 'provider' : 'edov' };
+    const tenants = isFixed ? 'one' : 'many';
+    return { ...openId, tenants, issuer, vouchedBy: isFixed || trustEmail ? 'provider' : 'edov' };
   }
   if (name === 'github') return normaliseGithub(common, provider);
   if (provider.issuer !== undefined) return { ...openId, issuer: provider.issuer, vouchedBy };

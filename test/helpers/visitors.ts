@@ -38,7 +38,7 @@ export async function startVisitedGateway(
     provider,
     enter: async (person, jar = new CookieJar()) => {
       introduce(provider, person);
-      const { hops } = await signIn(jar, gate.url, 'idp', '/_tollgate/api/session');
+      const { hops } = await signIn(jar, gate.url, 'idp', '/landing');
       if (!hops.some(({ setCookies }) => setCookies.some((line) => sessionCookie.test(line)))) {
         throw new Error(`${person} did not get in: ${JSON.stringify(hops.map(({ url, status }) => [url, status]))}`);
       }

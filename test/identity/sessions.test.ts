@@ -2,7 +2,8 @@ import { hash } from 'node:crypto';
 import { sql } from 'kysely';
 import t from 'tap';
 import { CookieJar } from '../helpers/cookie-jar.ts';
-import { dialects, type TestDatabase } from '../helpers/databases.ts';
+import { dialects, emptyDatabase, type TestDatabase } from '../helpers/databases.ts';
+import { openLine } from '../helpers/lines.ts';
 import { signIn } from '../helpers/sign-in-gateways.ts';
 import { until } from '../helpers/until.ts';
 import { askAs, introduce, sessionIdIn, startVisitedGateway, tellingOf } from '../helpers/visitors.ts';
@@ -74,18 +75,28 @@ for (const dialect of dialects) {
       const answer = await askAs(cold, gate);
       t.same(await tellingOf(answer), [503, 'TG_STORE_UNAVAILABLE']);
       t.match(answer.headers.get('retry-after'), /^\d+$/);
-      for (const path of ['session', 'keys']) {
-        t.same(await tellingOf(askAs(warm, gate, `/_tollgate/api/${path}`)), [503, 'TG_STORE_UNAVAILABLE'], path);
-      }
-      t.same(await tellingOf(signOut(warmJar, gate.url)), [503, 'TG_STORE_UNAVAILABLE']);
-      introduce(gate.provider, 'ann');
-      t.same(await tellingOf((await signIn(new CookieJar(), gate.url, 'idp')).response), [503, 'TG_STORE_UNAVAILABLE']);
       for (const name of lost)
         await sql`ALTER TABLE ${sql.table(`${name}_away`)} RENAME TO ${sql.table(name)}`.execute(db);
       for (const id of [warm, cold]) t.equal((await askAs(id, gate)).status, 200, 'and all is as before');
     },
   );
 }
+
+t.test('while the database is away, own paths and the end of a sign-in are told to come again', async (t) => {
+  const test = await emptyDatabase(t, 'postgres');
+  const line = await openLine(t, new URL(test.url));
+  const gate = await startVisitedGateway(t, 'postgres', { database: { ...test, url: line.url } });
+  const jar = await gate.enter('ann');
+  const id = sessionIdIn(jar, gate.url);
+  t.equal((await askAs(id, gate, '/_tollgate/api/session')).status, 200);
+  await line.cut();
+  for (const path of ['session', 'keys', 'credits', 'ledger', 'usage']) {
+    t.same(await tellingOf(askAs(id, gate, `/_tollgate/api/${path}`)), [503, 'TG_STORE_UNAVAILABLE'], path);
+  }
+  t.same(await tellingOf(signOut(jar, gate.url)), [503, 'TG_STORE_UNAVAILABLE']);
+  introduce(gate.provider, 'ann');
+  t.same(await tellingOf((await signIn(new CookieJar(), gate.url, 'idp')).response), [503, 'TG_STORE_UNAVAILABLE']);
+});
 
 t.test('the cookie is for the browser and its site alone', async (t) => {
   const plain = await startVisitedGateway(t, 'sqlite');

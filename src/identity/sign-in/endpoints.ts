@@ -37,14 +37,12 @@ export function plainEndpoints({ authorizationUrl, tokenUrl, userinfoUrl, emails
 }
 
 /**
- * Which names the document of a provider may give it. Microsoft's names the tenant by its id, whatever it is called in the
- * configuration, or has a place for the id where there are many.
+ * Which names the document of a provider may give it. That of one tenant of Microsoft's names it by its id, whatever it is
+ * called in the configuration; that of many has a place for the id.
  */
-export function isNamedBy({ issuer, isMicrosoft }: OpenIdProvider): (name: unknown) => boolean {
-  if (!isMicrosoft) return (name) => name === issuer;
+export function isNamedBy({ issuer, tenants }: OpenIdProvider): (name: unknown) => boolean {
+  if (tenants === null) return (name) => name === issuer;
+  const path = tenants === 'one' ? /^\/[0-9a-f-]{36}\/v2\.0$/ : /^\/(\{tenantid\}|[0-9a-f-]{36})\/v2\.0$/;
   const { origin } = new URL(issuer);
-  return (name) =>
-    typeof name === 'string' &&
-    /^\/(\{tenantid\}|[0-9a-f-]{36})\/v2\.0$/.test(name.slice(origin.length)) &&
-    name.startsWith(origin);
+  return (name) => typeof name === 'string' && name.startsWith(origin) && path.test(name.slice(origin.length));
 }

@@ -11,11 +11,13 @@ import { IssuerKeys } from '../issuer-keys.ts';
 import type { ProviderClient } from '../provider-client.ts';
 import { type Endpoints, endpointsOf, isNamedBy, plainEndpoints } from './endpoints.ts';
 import { codeIn, isRefusal, Refused, reasonOf } from './failures.ts';
-import { type FlowOptions, type OAuthFlow, openFlow } from './oauth-flow.ts';
+import { clearCookies, type FlowOptions, type OAuthFlow, openFlow } from './oauth-flow.ts';
 import { openIdPerson, plainPerson } from './people.ts';
 import { nonceOf } from './state.ts';
 
-export interface LinkOptions extends Pick<FlowOptions, 'portal' | 'openState' | 'checkState'> {
+export interface LinkOptions extends Pick<FlowOptions, 'portal' | 'openState'> {
+  /** Throws unless the state of an answer is the one that this browser began with, and is used for the first time. */
+  readonly checkState: (request: FastifyRequest) => void;
   readonly provider: SignInProvider;
   readonly client: ProviderClient;
   readonly log: Pick<BaseLogger, 'warn'>;
@@ -61,6 +63,9 @@ export class ProviderLink {
     const { provider } = this;
     const answer = request.query as ProviderAnswer;
     try {
+      // A stranger's answer ends no sign-in that is under way.
+      this.#options.checkState(request);
+      clearCookies(reply, this.#options.portal, provider.name);
       checkAnswer(answer, endpoints);
       const { token } = await flow.getAccessTokenFromAuthorizationCodeFlow(request, reply);
       const { access_token: accessToken, id_token: idToken } = token;

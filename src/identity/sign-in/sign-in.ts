@@ -133,8 +133,6 @@ async function finish(
   options: SignInOptions,
 ) {
   const { portal, sessions, signIn, log } = options;
-  const cookies = signInCookies(portal, link.provider.name);
-  for (const name of Object.values(cookies)) reply.clearCookie(name, cookieTerms(portal));
   const person = await link.finish(request as FastifyRequest, reply);
   const provider = link.provider.name;
   if (!mayEnter(signIn, provider, person.email)) {
@@ -182,9 +180,9 @@ async function signOut(
 ) {
   // A page of another origin that says so has no say; whoever says nothing is no browser.
   const isOwn = isNotForeign([portal.origin], request.headers);
-  const id = isOwn ? sessionIdIn(request.headers.cookie, sessions.cookie) : null;
-  if (id === null) throw new TollgateError('TG_AUTH_MISSING');
-  await sessions.end(id, { isEverywhere: request.body.everywhere });
+  if (!isOwn) throw new TollgateError('TG_AUTH_MISSING');
+  const id = sessionIdIn(request.headers.cookie, sessions.cookie);
+  if (id !== null) await sessions.end(id, { isEverywhere: request.body.everywhere });
   reply.clearCookie(sessions.cookie, cookieTerms(portal));
   return reply.code(204).send();
 }
