@@ -67,7 +67,7 @@ function startGate(
   calls: readonly Call[],
   exchanges: ReadonlyMap<string, Exchange>,
 ): Promise<TestGateway> {
-  const routes = costs.map((cost) => `  - { path: /cost-${cost}, upstream: api, cost: ${cost}, readTimeout: 2s }`);
+  const routes = costs.map((cost) => `  - { path: /cost-${cost}, upstream: api, cost: ${cost}, readTimeout: 4s }`);
   const answer: RequestListener = (request, response) => {
     const { ending, exchange } = find(request);
     exchange.take(request, response, ending.isBodyLeft !== true);
@@ -82,7 +82,7 @@ function startGate(
   };
   const starting = startTestGateway(t, dialect, routes.join('\n'), answer, {
     server: `maxBodySize: ${bodyBytesMax}b`,
-    upstream: 'responseHeaderTimeout: 3s',
+    upstream: 'responseHeaderTimeout: 6s',
   });
   return starting.then((gate) => {
     gate.upstream.server.on('upgrade', (request, socket) => {
