@@ -4,8 +4,8 @@ import { setTimeout } from 'node:timers/promises';
 import fastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
 import { account } from './api/account.ts';
-import { takeBodiesAsSent } from './api/bodies.ts';
 import { keysApi } from './api/keys.ts';
+import { prepareOwnPaths } from './api/own-paths.ts';
 import { sessionApi } from './api/session.ts';
 import type { Config } from './config/config.ts';
 import { answerError, type ErrorAnswerOptions, registerErrorHandler } from './error-handler.ts';
@@ -17,7 +17,7 @@ import { serverOptions, watchIntake } from './gateway/intake.ts';
 import { OpenCalls } from './gateway/open-calls.ts';
 import { compileTrust, readPeer } from './gateway/peer.ts';
 import { routerUrlOf, routing } from './gateway/routing.ts';
-import { siteOf } from './gateway/site.ts';
+import { type Site, siteOf } from './gateway/site.ts';
 import { generateKey } from './identity/api-keys.ts';
 import { Attempts, attemptLimits } from './identity/attempts.ts';
 import { BearerTokens } from './identity/bearer.ts';
@@ -158,7 +158,6 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
       metrics.refused(code);
     },
   });
-  app.addHook('onRoute', takeBodiesAsSent);
   registerErrorHandler(app, errorAnswers);
   await app.register(observe, {
     metrics,
@@ -180,7 +179,7 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
     openCalls,
     credentialFields: credentialFields({ keyFields, callers }),
   });
-  await registerOwnPaths(app, config, parts, visitorOf);
+  await registerOwnPaths(app, config, parts, { site, failures, visitorOf });
   return app;
 }
 
@@ -201,7 +200,7 @@ function openIdentities({ auth, server, ...config }: Config, db: Database['db'],
   const keys = new KnownCallers((_key, hash) => findKeyIdentity(db, hash));
   const { publicPlace, portalPlace: portal } = server;
   const hasSessions = signIn !== null && publicPlace !== null && portal !== null;
-  const sessions = hasSessions ? new Sessions({ db, terms: signIn, portal, publicPlace }) : null;
+  const sessions = hasSessions ? new Sessions({ db, signIn, portal, publicPlace }) : null;
   return { callers: new Callers(keys, tokens, sessions), client };
 }
 
@@ -211,28 +210,33 @@ function newUserOf({ defaultPlan: plan, plans }: Pick<Config, 'defaultPlan' | 'p
 }
 
 /** What the gateway answers at its own paths: beside the calls and not behind them, after what its hooks have found. */
-async function registerOwnPaths(
-  app: FastifyInstance,
-  config: Config,
-  parts: Parts,
-  visitorOf: VisitorOf,
-): Promise<void> {
+async function registerOwnPaths(app: FastifyInstance, config: Config, parts: Parts, means: OwnMeans): Promise<void> {
   const { db, meter, log, identities } = parts;
   const { callers, client } = identities;
-  const { publicPlace, portalPlace: portal } = config.server;
-  await app.register(account, { db, meter });
-  await app.register(keysApi, { db, generateKey });
+  const { site, ...forSignIn } = means;
+  const { portalPlace: portal } = config.server;
   const { signIn: terms } = config.auth;
-  if (terms === null || callers.sessions === null || publicPlace === null || portal === null) return;
-  await app.register(sessionApi, { db, meter });
-  await app.register(signIn, {
-    ...{ db, log, client, portal, publicPlace, visitorOf },
-    signIn: terms,
-    sessions: callers.sessions,
-    newUser: newUserOf(config),
-    starts: new Attempts(attemptLimits.signInStarts),
-    signUps: new Attempts(attemptLimits.signUps),
+  await app.register(async (own) => {
+    prepareOwnPaths(own);
+    await own.register(account, { db, meter });
+    await own.register(keysApi, { db, generateKey });
+    if (terms === null || callers.sessions === null || portal === null) return;
+    await own.register(sessionApi, { db, meter });
+    await own.register(signIn, {
+      ...{ db, log, client, portal, isPortalHost: site.isPortalHost, ...forSignIn },
+      signIn: terms,
+      sessions: callers.sessions,
+      newUser: newUserOf(config),
+      starts: new Attempts(attemptLimits.signInStarts),
+      signUps: new Attempts(attemptLimits.signUps),
+    });
   });
+}
+
+interface OwnMeans {
+  readonly site: Site;
+  readonly failures: Attempts;
+  readonly visitorOf: VisitorOf;
 }
 
 type VisitorOf = (request: FastifyRequest) => { readonly address: string; readonly host: string | null };

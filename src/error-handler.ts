@@ -81,6 +81,9 @@ function fromForeignError(cause: Error): TollgateError {
   const status = 'statusCode' in cause && typeof cause.statusCode === 'number' ? cause.statusCode : 500;
   if (status === 404) return new TollgateError('TG_ROUTE_NOT_FOUND', {}, cause);
   if (status === 413) return new TollgateError('TG_BODY_TOO_LARGE', {}, cause);
+  if ('code' in cause && String(cause.code).startsWith('FST_ERR_CTP_')) {
+    return new TollgateError('TG_INPUT_INVALID', { input: 'the body is not JSON, or does not say that it is' }, cause);
+  }
   return new TollgateError(status >= 400 && status <= 499 ? 'TG_REQUEST_MALFORMED' : 'TG_INTERNAL', {}, cause);
 }
 

@@ -25,10 +25,6 @@ const count = Type.Integer({ minimum: 0 });
 
 /** Answers callers about their own account. */
 export async function account(app: FastifyInstance, options: AccountOptions): Promise<void> {
-  app.addHook('onRequest', (_request, reply, done) => {
-    reply.header('cache-control', 'no-store');
-    done();
-  });
   credits(app, options);
   ledger(app, options);
   usage(app, options);

@@ -1,12 +1,12 @@
 // People's own API keys, below `/_tollgate/api/keys`. Making, replacing and revoking them takes a session: a key with a limit,
 // or a token with few scopes, that could make keys would be a way around both.
 
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { parseDuration } from '../config/quantities.ts';
 import { TollgateError } from '../errors.ts';
 import type { Caller } from '../meter/meter.ts';
-import type { Db } from '../store/database.ts';
+import { type Db, transact } from '../store/database.ts';
 import {
   type ApiKey,
   createKeyWithin,
@@ -26,7 +26,6 @@ export interface KeysOptions {
 
 /** Good keys of one user. */
 const keysOfUserMax = 100;
-const bodyBytesMax = 4_096;
 
 const text = Type.Union([Type.String(), Type.Null()]);
 const credits = Type.Integer({ minimum: 0 });
@@ -49,10 +48,6 @@ const made = Type.Object({ key: Type.String({ description: 'The key itself, this
 
 /** Answers people about their keys. */
 export async function keysApi(app: FastifyInstance, options: KeysOptions): Promise<void> {
-  app.addHook('onRequest', (_request, reply, done) => {
-    reply.header('cache-control', 'no-store');
-    done();
-  });
   list(app, options);
   create(app, options);
   rotate(app, options);
@@ -69,7 +64,8 @@ function list(app: FastifyInstance, { db }: KeysOptions): void {
 
 const terms = Type.Object(
   {
-    name: Type.String({ default: 'key', minLength: 1, maxLength: 64, pattern: '^[^\\x00-\\x1f\\x7f]+$' }),
+    // Some text on one line, as on the command line.
+    name: Type.String({ default: 'key', maxLength: 64, pattern: '^(?=.*\\S)[^\\p{Cc}\\p{Cs}]+$' }),
     limit: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }), Type.Null()])),
     expires: Type.Optional(
       Type.String({
@@ -83,16 +79,14 @@ const terms = Type.Object(
 
 function create(app: FastifyInstance, { db, generateKey }: KeysOptions): void {
   app.post<{ Body: Type.Static<typeof terms> }>('/_tollgate/api/keys', {
-    bodyLimit: bodyBytesMax,
     config: { needsCaller: 'session' },
-    preValidation: takeNoBody,
     schema: { body: terms, response: { 201: made } },
     handler: async ({ user, body: { name, limit = null, expires } }, reply) => {
       const userId = idOf(user);
       const generated = generateKey();
       const expiresAt = expires === undefined ? null : new Date(Date.now() + parseDuration(expires)).toISOString();
       const wanted = { userId, name, limit, expiresAt };
-      const key = await db.transaction().execute((trx) => createKeyWithin(trx, wanted, generated, keysOfUserMax));
+      const key = await transact(db, (trx) => createKeyWithin(trx, wanted, generated, keysOfUserMax));
       if (key === null) throw new TollgateError('TG_KEYS_TOO_MANY');
       return reply.code(201).send({ key: generated.key, ...withoutOwner(key) });
     },
@@ -112,15 +106,13 @@ const rotation = Type.Object(
 
 function rotate(app: FastifyInstance, { db, generateKey }: KeysOptions): void {
   app.post<{ Params: { id: string }; Body: Type.Static<typeof rotation> }>('/_tollgate/api/keys/:id/rotate', {
-    bodyLimit: bodyBytesMax,
     config: { needsCaller: 'session' },
-    preValidation: takeNoBody,
     schema: { body: rotation, response: { 200: made } },
     handler: async ({ user, params, body }) => {
       const own = ownKey(user, params);
       const generated = generateKey();
       const overlapMs = parseDuration(body.overlap);
-      const rotated = db.transaction().execute((trx) => rotateOwnKey(trx, own, generated, overlapMs));
+      const rotated = transact(db, (trx) => rotateOwnKey(trx, own, generated, overlapMs));
       return { key: generated.key, ...withoutOwner(await rotated.catch(notFound)) };
     },
   });
@@ -131,16 +123,11 @@ function revoke(app: FastifyInstance, { db }: KeysOptions): void {
     config: { needsCaller: 'session' },
     handler: async ({ user, params }, reply) => {
       const own = ownKey(user, params);
-      const revoked = db.transaction().execute((trx) => revokeOwnKey(trx, own));
+      const revoked = transact(db, (trx) => revokeOwnKey(trx, own));
       await revoked.catch(notFound);
       return reply.code(204).send();
     },
   });
-}
-
-/** Who sends nothing means nothing special. */
-async function takeNoBody(request: FastifyRequest): Promise<void> {
-  request.body ??= {};
 }
 
 /** PostgreSQL takes no NUL in a text: what can be no id is not asked for. */

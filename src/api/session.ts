@@ -28,10 +28,6 @@ const answer = Type.Object({
 
 /** Answers people about their session. */
 export async function sessionApi(app: FastifyInstance, { db, meter }: SessionApiOptions): Promise<void> {
-  app.addHook('onRequest', (_request, reply, done) => {
-    reply.header('cache-control', 'no-store');
-    done();
-  });
   app.get('/_tollgate/api/session', {
     config: { needsCaller: 'session' },
     schema: { response: { 200: answer } },

@@ -12,8 +12,9 @@ import {
   type Route,
 } from '../config/config.ts';
 import { errorTable } from '../errors.ts';
-import { compileMatcher, type Matcher, reservedPrefix } from '../gateway/matching.ts';
+import { compileMatcher, type Matcher } from '../gateway/matching.ts';
 import { explain } from '../gateway/target.ts';
+import { redirectUriOf } from '../identity/sign-in/addresses.ts';
 import type { Command, Context } from './command.ts';
 import { exitCodes, usageFailure } from './failure.ts';
 
@@ -70,8 +71,7 @@ function showConfig({ configFile, output }: Context, { config, variables, warnin
 /** Where each provider has to be allowed to send people back to. */
 function redirectsOf({ server: { portalPlace }, auth: { signIn } }: Config): { provider: string; url: string }[] {
   if (portalPlace === null) return [];
-  const base = `${portalPlace.origin}${portalPlace.path}${reservedPrefix}/auth/callback`;
-  return (signIn?.providers ?? []).map(({ name }) => ({ provider: name, url: `${base}/${name}` }));
+  return (signIn?.providers ?? []).map(({ name }) => ({ provider: name, url: redirectUriOf(portalPlace, name) }));
 }
 
 interface Sample {

@@ -10,6 +10,7 @@ import {
   grantCreditsOnce,
   setCredits,
 } from '../store/credits.ts';
+import { transact } from '../store/database.ts';
 import { findUser } from '../store/users.ts';
 import { type Command, type Context, userArgument } from './command.ts';
 import { formatFields } from './output.ts';
@@ -59,7 +60,7 @@ const grant: Command<GrantInput> = {
     withStore(context, async (store) => {
       const userId = (await findUser(store.db, input.user)).id;
       const reason = { actor: store.actor, note: input.note ?? null, kind: input.kind };
-      const booking = await store.db.transaction().execute(async (trx) => {
+      const booking = await transact(store.db, async (trx) => {
         if (idempotencyKey !== undefined) return grantCreditsOnce(trx, idempotencyKey, userId, input.amount, reason);
         return { ...(await grantCredits(trx, userId, input.amount, reason)), isRepeat: false };
       });
@@ -95,7 +96,7 @@ const set: Command<{ user: string; credits: number; if?: number; note?: string }
     withStore(context, async (store) => {
       const userId = (await findUser(store.db, input.user)).id;
       const reason = { actor: store.actor, note: input.note ?? null, ifCurrent: input.if };
-      const booking = await store.db.transaction().execute((trx) => setCredits(trx, userId, input.credits, reason));
+      const booking = await transact(store.db, (trx) => setCredits(trx, userId, input.credits, reason));
       if (booking.entryId === null) context.output.note('That is the balance already: nothing was changed.');
       return showBooking(context, store, booking, booking.entryId === null);
     }),

@@ -8,8 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Option } from 'commander';
 import { type Config, parseConfig } from '../config/config.ts';
+import { placeAt } from '../config/normalise.ts';
 import { generateKey } from '../identity/api-keys.ts';
-import { openDatabase } from '../store/database.ts';
+import { loginUrlOf, redirectUriOf } from '../identity/sign-in/addresses.ts';
+import { openDatabase, transact } from '../store/database.ts';
 import { createKey } from '../store/keys.ts';
 import { migrateUp } from '../store/migrate.ts';
 import { createUser } from '../store/users.ts';
@@ -22,6 +24,7 @@ import { parsePort } from './values.ts';
 const host = '127.0.0.1';
 const email = 'demo@tollgate.example';
 const credits = 5000;
+const providerName = 'demo';
 
 export const demoCommand: Command<{ port?: number }> = {
   name: 'demo',
@@ -34,28 +37,31 @@ export const demoCommand: Command<{ port?: number }> = {
   examples: ['demo', 'demo --port 9000'],
   run: async ({ output }, { port }) => {
     const stop = stopRequested();
-    const folder = await mkdtemp(join(tmpdir(), 'tollgate-demo-'));
     const listening = await freePortNear(port ?? 8080);
     const address = `http://${host}:${listening}`;
-    const upstream = await startDemoUpstream(host);
-    const provider = await startDemoProvider(host, `${address}/_tollgate/auth/callback/demo`);
+    const closers: (() => Promise<unknown>)[] = [];
     try {
-      const config = demoConfig({ folder, address, listening, opsPort: await freePortNear(8081), upstream, provider });
+      const folder = await mkdtemp(join(tmpdir(), 'tollgate-demo-'));
+      closers.push(() => rm(folder, { recursive: true, force: true }));
+      const upstream = await startDemoUpstream(host);
+      closers.push(() => upstream.close());
+      const provider = await startDemoProvider(host, redirectUriOf(placeAt(address), providerName));
+      closers.push(async () => provider?.close());
+      const opsPort = await freePortNear(8081);
+      const config = demoConfig({ folder, address, listening, opsPort, upstream, provider });
       const key = await prepare(config);
       // Loaded here alone: operators' commands start faster without a server.
       const { startGateway } = await import('../app.ts');
       const gateway = await startGateway(config, { logTo: 2 });
+      closers.push(() => gateway.close());
       const url = gateway.address;
       const curl = `curl -i -H 'Authorization: Bearer ${key}' ${url}/anything`;
-      const signInUrl = provider === null ? null : `${url}/_tollgate/auth/login/demo`;
+      const signInUrl = provider === null ? null : loginUrlOf(placeAt(address), providerName, '');
       const told = { url, key, curl, user: email, credits, signInUrl, opsUrl: gateway.opsAddress };
       output.result(told, introduction(url, curl, signInUrl));
       await stop;
-      await gateway.close();
     } finally {
-      await upstream.close();
-      await provider?.close();
-      await rm(folder, { recursive: true, force: true });
+      for (const close of closers.toReversed()) await close();
     }
     return undefined;
   },
@@ -88,7 +94,7 @@ function demoConfig({ folder, address, listening, opsPort, upstream, provider }:
 function signInWith({ issuer, clientId, clientSecret }: DemoProvider) {
   return {
     session: { secret: randomBytes(32).toString('base64url') },
-    providers: { demo: { issuer, clientId, clientSecret } },
+    providers: { [providerName]: { issuer, clientId, clientSecret } },
     allow: { emailDomains: ['*'] },
   };
 }
@@ -100,7 +106,7 @@ async function prepare(config: Config): Promise<string> {
     await migrateUp(database);
     const newUser = { email, name: null, plan: config.defaultPlan, credits };
     const generated = generateKey();
-    await database.db.transaction().execute(async (trx) => {
+    await transact(database.db, async (trx) => {
       const { id: userId } = await createUser(trx, newUser, 'demo');
       await createKey(trx, { userId, name: 'demo', limit: null, expiresAt: null }, generated);
     });

@@ -2,6 +2,7 @@
 
 import { Argument, Option } from 'commander';
 import { generateKey } from '../identity/api-keys.ts';
+import { transact } from '../store/database.ts';
 import { type ApiKey, createKey, listKeys, revokeKey, rotateKey } from '../store/keys.ts';
 import { findUser } from '../store/users.ts';
 import { type Command, type Context, userArgument } from './command.ts';
@@ -56,7 +57,7 @@ const revoke: Command<{ key: string }> = {
   examples: ['keys revoke key_x4m1c7'],
   run: (context, input) =>
     withStore(context, async ({ db }) => {
-      const key = await db.transaction().execute((trx) => revokeKey(trx, input.key));
+      const key = await transact(db, (trx) => revokeKey(trx, input.key));
       context.output.result(key, formatFields({ ...key }));
       return undefined;
     }),
@@ -76,7 +77,7 @@ const rotate: Command<{ key: string; overlap: number }> = {
   run: (context, input) =>
     withStore(context, async ({ db }) => {
       const generated = generateKey();
-      const key = await db.transaction().execute((trx) => rotateKey(trx, input.key, generated, input.overlap));
+      const key = await transact(db, (trx) => rotateKey(trx, input.key, generated, input.overlap));
       return showNewKey(context, key, generated.key);
     }),
 };

@@ -3,6 +3,7 @@
 import { Argument, Option } from 'commander';
 import type { Config } from '../config/config.ts';
 import { getReservedCredits } from '../store/credits.ts';
+import { transact } from '../store/database.ts';
 import { listKeys } from '../store/keys.ts';
 import { blockUser, createUser, findUser, listUsers, setPlan, type User, unblockUser } from '../store/users.ts';
 import { type Command, type Context, userArgument } from './command.ts';
@@ -27,7 +28,7 @@ const create: Command<{ email?: string; name?: string; plan?: string }> = {
       const plan = input.plan ?? config.defaultPlan;
       const credits = startingCreditsOf(config, plan);
       const newUser = { email: input.email ?? null, name: input.name ?? null, plan, credits };
-      const user = await db.transaction().execute((trx) => createUser(trx, newUser, actor));
+      const user = await transact(db, (trx) => createUser(trx, newUser, actor));
       log.info({ user: user.id, kind: 'signup', amount: credits, balance: credits, actor }, 'signup');
       return showUser(context, user);
     }),

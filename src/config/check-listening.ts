@@ -2,7 +2,7 @@
 // send them.
 
 import { parseRange, spellOrigin } from './addresses.ts';
-import { isExposed } from './check-urls.ts';
+import { isExposed, isLoopback } from './check-urls.ts';
 import { corsSchema, serverSchema } from './listening.ts';
 import { findPathFault } from './paths.ts';
 import { checkDuration } from './quantities.ts';
@@ -55,13 +55,29 @@ function checkPlaces({ server }: DraftFile, report: Report): void {
   if (portalUrl !== undefined && !report.isWritten(['server', 'publicUrl'])) {
     report.add(path, 'stands without publicUrl', 'Write publicUrl, where the upstreams are served');
   }
-  if (hostOf(portalUrl) === hostOf(publicUrl) && portalUrl !== undefined && portalUrl !== publicUrl) {
-    report.add(path, 'has the host of publicUrl, where upstreams are served', 'Write another host, or remove it');
+  if (portalUrl !== undefined && portalUrl !== publicUrl) checkHosts(report, path, urlOf(portalUrl), urlOf(publicUrl));
+}
+
+/** Browsers do not tell the ports of a host apart: its cookies are all of its servers'. */
+function checkHosts(report: Report, path: Path, portal: URL | null, other: URL | null): void {
+  if (portal === null || portal.hostname !== other?.hostname) return;
+  if (portal.host !== other.host && isLoopback(portal.hostname)) {
+    report.warn(
+      path,
+      'has the name of publicUrl: browsers share cookies between ports',
+      'Write a host of another name',
+    );
+  } else {
+    report.add(
+      path,
+      'has the host of publicUrl, where upstreams are served',
+      'Write a host of another name, or remove it',
+    );
   }
 }
 
-function hostOf(url: string | undefined): string | null {
-  return url !== undefined && URL.canParse(url) ? new URL(url).host : null;
+function urlOf(url: string | undefined): URL | null {
+  return url !== undefined && URL.canParse(url) ? new URL(url) : null;
 }
 
 const noUrl = { message: 'is not a URL', remedy: 'Write an https URL' };

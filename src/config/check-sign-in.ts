@@ -11,7 +11,7 @@ type DraftFile = Draft<ConfigFile>;
 type DraftProvider = NonNullable<NonNullable<NonNullable<DraftFile['auth']>['providers']>[string]>;
 
 /** What is known without being written. */
-export const presets = ['google', 'github', 'microsoft'] as const;
+const presets = ['google', 'github', 'microsoft'] as const;
 
 /** A secret that is shorter could be guessed from one cookie. */
 const secretLengthMin = 32;

@@ -16,6 +16,7 @@ export function isExposed(url: string): boolean {
   return /^http:/i.test(url) && !isLoopback(new URL(url).hostname);
 }
 
-function isLoopback(host: string): boolean {
+/** Whether a host is this machine. */
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '[::1]' || /^127\.[\d.]+$/.test(host);
 }

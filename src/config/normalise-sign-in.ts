@@ -8,8 +8,8 @@ type FileAuth = ConfigFile['auth'];
 type FileProvider = FileAuth['providers'][string];
 
 const openIdScope = 'openid email profile';
-/** Tenants of Microsoft that stand for more than one. */
-const manyTenants = new Set(['common', 'organizations', 'consumers']);
+/** Tenants of Microsoft that stand for more than one, or for everybody's personal accounts, which have an id as well. */
+const manyTenants = new Set(['common', 'organizations', 'consumers', '9188040d-6c67-4c5b-b112-36a304b66dad']);
 
 const openIdMap: ClaimMap = {
   subject: 'sub',

@@ -64,7 +64,8 @@ function normaliseServer(written: ConfigFile['server']): Server {
   };
 }
 
-function placeAt(url: string): Place {
+/** A place that browsers see, by its URL. */
+export function placeAt(url: string): Place {
   const { origin, host, protocol, pathname } = new URL(url);
   return { origin, host, path: pathname.replace(/\/+$/, ''), isSecure: protocol === 'https:' };
 }

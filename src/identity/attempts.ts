@@ -1,6 +1,6 @@
 // Limits on what one address may try: failed credentials, sign-ins that begin, users that are made. A limit never refuses a
 // credential that is good: it changes what failures are answered with, and has what is not known from an address that
-// fails too often looked up one at a time.
+// fails too often looked up one at a time, as long as not too much of it waits.
 
 import { isIPv6 } from 'node:net';
 import { LRUCache } from 'lru-cache';
@@ -27,14 +27,14 @@ export class Attempts {
   readonly #max: number;
   readonly #counts: LRUCache<string, { count: number }>;
   readonly #turns = new Map<string, { last: Promise<unknown>; waiting: number }>();
-  readonly retryAfterSeconds: number;
+  readonly #windowMs: number;
   /** performance.now(), until which some address may be over the limit. */
   #overUntil = Number.NEGATIVE_INFINITY;
 
   constructor({ max, windowMs }: AttemptsOptions) {
     this.#max = max;
     this.#counts = new LRUCache({ max: addressesMax, ttl: windowMs });
-    this.retryAfterSeconds = Math.ceil(windowMs / 1000);
+    this.#windowMs = windowMs;
   }
 
   /** Whether any address may be over the limit: asked before anything is found out about one. */
@@ -46,6 +46,11 @@ export class Attempts {
     return (this.#counts.get(nameOf(address))?.count ?? 0) > this.#max;
   }
 
+  /** When an address's count begins anew. */
+  retryAfterSeconds(address: string): number {
+    return Math.max(1, Math.ceil(this.#counts.getRemainingTTL(nameOf(address)) / 1000));
+  }
+
   /** Counts an attempt. False when it is one too many. */
   take(address: string): boolean {
     const name = nameOf(address);
@@ -53,7 +58,7 @@ export class Attempts {
     if (known === undefined) this.#counts.set(name, { count: 1 });
     else known.count += 1;
     if ((known?.count ?? 1) <= this.#max) return true;
-    this.#overUntil = performance.now() + this.retryAfterSeconds * 1000;
+    this.#overUntil = performance.now() + this.#windowMs;
     return false;
   }
 

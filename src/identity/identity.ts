@@ -10,6 +10,7 @@ import type { CallerIdentity } from '../store/identities.ts';
 import { isWellFormedKey } from './api-keys.ts';
 import type { Attempts } from './attempts.ts';
 import type { Callers, Credential } from './callers.ts';
+import type { SessionUse } from './sessions.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -62,7 +63,7 @@ async function registerIdentity(app: FastifyInstance, options: IdentityOptions):
       return undefined;
     }
     const credential = credentialOf(request, places);
-    if (credential === 'bad') throw failed(request, options);
+    if (credential === 'bad') throw countFailure(request, options);
     const isAccepted =
       route === null ? need === 'any' || credential.kind === need : route.auth.includes(credential.kind);
     if (!isAccepted) throw new TollgateError('TG_AUTH_NOT_ACCEPTED');
@@ -107,10 +108,15 @@ function credentialOf(request: FastifyRequest, { fields, keyFields, callers }: P
       return { kind: 'bearer', text };
     return keyFields.includes(field) && isWellFormedKey(text) ? { kind: 'key', text } : 'bad';
   }
-  const session = callers.sessions?.idIn(request.raw, request.matched === null) ?? null;
+  const session = callers.sessions?.idIn(request.raw, useOf(request)) ?? null;
   if (session === null || callers.sessions === null) throw new TollgateError('TG_AUTH_MISSING');
   request.sessionHash = callers.sessions.hashOf(session);
   return { kind: 'session', text: session };
+}
+
+function useOf({ matched, method }: FastifyRequest): SessionUse {
+  if (matched !== null) return 'spend';
+  return method === 'GET' ? 'read' : 'change';
 }
 
 const bearer = /^bearer(?: +|$)/i;
@@ -135,7 +141,7 @@ function findCaller(
 }
 
 function admit(request: FastifyRequest, caller: Found, options: IdentityOptions): void {
-  if (caller === null) throw failed(request, options);
+  if (caller === null) throw countFailure(request, options);
   if (caller.goodUntil !== null && caller.goodUntil <= Date.now()) throw new TollgateError('TG_AUTH_INVALID');
   if (caller.isBlocked) throw new TollgateError('TG_USER_BLOCKED');
   const held = caller.scopes;
@@ -147,9 +153,10 @@ function admit(request: FastifyRequest, caller: Found, options: IdentityOptions)
 }
 
 /** A credential is not good; from an address that says so too often, that is all it hears. */
-function failed(request: FastifyRequest, { failures, addressOf }: IdentityOptions): TollgateError {
-  if (failures.take(addressOf(request))) return new TollgateError('TG_AUTH_INVALID');
-  return new TollgateError('TG_RATE_LIMITED', { retryAfter: failures.retryAfterSeconds });
+function countFailure(request: FastifyRequest, { failures, addressOf }: IdentityOptions): TollgateError {
+  const address = addressOf(request);
+  if (failures.take(address)) return new TollgateError('TG_AUTH_INVALID');
+  return new TollgateError('TG_RATE_LIMITED', { retryAfter: failures.retryAfterSeconds(address) });
 }
 
 /** As often as this a query is decoded: some clients encode what is encoded already. */

@@ -3,16 +3,24 @@
 
 import { hash } from 'node:crypto';
 import type { Place, SignIn } from '../config/config.ts';
-import type { Db } from '../store/database.ts';
+import { type Db, transact } from '../store/database.ts';
 import type { CallerIdentity } from '../store/identities.ts';
-import { beginSession, endSession, endSessionsOfSameUser, findSession, touchSession } from '../store/sessions.ts';
+import {
+  beginSession,
+  clearEndedSessions,
+  endSession,
+  endSessionsOfUser,
+  findSession,
+  touchSession,
+} from '../store/sessions.ts';
 import type { Change } from '../store/sync/exchange.ts';
+import { mayEnter } from './admission.ts';
 import { KnownCallers } from './known-callers.ts';
 import { cookieName, isMadeBy, isNavigation, isNotForeign, newSessionId, sessionIdIn } from './session-cookie.ts';
 
 export interface SessionsOptions {
   readonly db: Db;
-  readonly terms: Pick<SignIn, 'maxAge' | 'idleTimeout'>;
+  readonly signIn: SignIn;
   readonly portal: Place;
   /** Where the upstreams are served. */
   readonly publicPlace: Place;
@@ -25,11 +33,13 @@ export interface SignedIn {
   readonly vouchedEmail: string | null;
 }
 
-/** What a request is read for. `IncomingMessage` is one. */
+/** What is read of a request. `IncomingMessage` is one. */
 interface Request {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly method?: string | undefined;
 }
+
+/** Calls on routes; at the gateway's own paths what only reads, what changes something, and signing out. */
+export type SessionUse = 'spend' | 'read' | 'change' | 'end';
 
 /** For so long the end of idling may be late. */
 const idleSlackMaxMs = 60_000;
@@ -42,22 +52,33 @@ export class Sessions {
 
   constructor(options: SessionsOptions) {
     this.#options = options;
-    this.#slackMs = Math.min(idleSlackMaxMs, Math.ceil(options.terms.idleTimeout / 10));
+    this.#slackMs = Math.min(idleSlackMaxMs, Math.ceil(options.signIn.idleTimeout / 10));
     this.#known = new KnownCallers((_id, hash) => this.#look(hash), this.#slackMs);
     this.cookie = cookieName(options.portal, 'session');
   }
 
-  /** What a request's cookie names, or null without one that counts. On the gateway's own paths reading asks for less. */
-  idIn({ headers, method }: Request, isOwnPath: boolean): string | null {
+  /** What a request's cookie names, or null without one that counts. */
+  idIn({ headers }: Request, use: SessionUse): string | null {
     const id = sessionIdIn(headers['cookie'] as string | undefined, this.cookie);
-    if (id === null) return null;
+    return id !== null && this.isProven({ headers }, use) ? id : null;
+  }
+
+  /** Whether a request comes from where a session may be used so. */
+  isProven({ headers }: Request, use: SessionUse): boolean {
     const { portal, publicPlace } = this.#options;
-    const isReading = method === 'GET' || method === 'HEAD';
-    if (isOwnPath && isReading) return isNavigation(headers) || isNotForeign([portal.origin], headers) ? id : null;
-    if (!isOwnPath) return isMadeBy([publicPlace.origin, portal.origin], headers) ? id : null;
-    // A page of an upstream shares the portal's cookies where they differ by port alone, and is of the same origin as its host.
-    const isPortals = headers['origin'] === undefined || headers['origin'] === portal.origin;
-    return isPortals && isMadeBy([portal.origin], headers) ? id : null;
+    const { origin } = headers;
+    switch (use) {
+      case 'spend':
+        return isMadeBy([publicPlace.origin, portal.origin], headers);
+      case 'read':
+        return isNavigation(headers) || isNotForeign([portal.origin], headers);
+      // Browsers send Origin with every change, and a page of an upstream may be of the same site as the portal.
+      case 'change':
+        return (origin === undefined || origin === portal.origin) && isMadeBy([portal.origin], headers);
+      // Whoever says nothing of where it comes from is no browser.
+      case 'end':
+        return (origin === undefined || origin === portal.origin) && isNotForeign([portal.origin], headers);
+    }
   }
 
   /** The hash of a session, as the store keeps it. */
@@ -76,22 +97,31 @@ export class Sessions {
 
   /** Begins a session and gives what its cookie is to hold. `replaced` is what the browser had before. */
   async begin({ userId, provider, vouchedEmail }: SignedIn, replaced: string | null): Promise<string> {
-    const { db, terms } = this.#options;
+    const { db, signIn } = this.#options;
     const id = newSessionId();
-    const expiresAt = new Date(Date.now() + terms.maxAge).toISOString();
+    const expiresAt = new Date(Date.now() + signIn.maxAge).toISOString();
     const session = { hash: this.hashOf(id), userId, provider, vouchedEmail, expiresAt };
     const old = replaced === null ? null : this.hashOf(replaced);
-    await db.transaction().execute((trx) => beginSession(trx, session, old));
-    if (old !== null) this.#known.forget([{ id: 0, kind: 'session', ref: old }]);
+    await transact(db, (trx) => beginSession(trx, session, old));
+    await clearEndedSessions(db);
+    if (old !== null) this.#forgetOne('session', old);
     return id;
   }
 
-  /** Ends a session, or with it all of its user's. Elsewhere that counts within a second. */
-  async end(id: string, { isEverywhere }: { isEverywhere: boolean }): Promise<void> {
-    const ended = this.hashOf(id);
-    await (isEverywhere ? endSessionsOfSameUser : endSession)(this.#options.db, ended);
-    if (isEverywhere) this.#known.forgetAll();
-    else this.#known.forget([{ id: 0, kind: 'session', ref: ended }]);
+  /** Ends a session, or with one that is good all of its user's. Elsewhere that counts within a second. False when there was none. */
+  async end(id: string, { isEverywhere }: { isEverywhere: boolean }): Promise<boolean> {
+    const { db } = this.#options;
+    const caller = isEverywhere ? await this.find(id) : null;
+    const hasEnded = await endSession(db, this.hashOf(id));
+    if (hasEnded) this.#forgetOne('session', this.hashOf(id));
+    if (caller === null) return hasEnded;
+    await endSessionsOfUser(db, caller.userId);
+    this.#forgetOne('user', caller.userId);
+    return true;
+  }
+
+  #forgetOne(kind: Change['kind'], ref: string): void {
+    this.#known.forget([{ id: 0, kind, ref }]);
   }
 
   forget(changes: readonly Change[]): void {
@@ -103,10 +133,11 @@ export class Sessions {
   }
 
   async #look(hash: string): Promise<CallerIdentity | null> {
-    const { db, terms } = this.#options;
+    const { db, signIn } = this.#options;
     // Uses since the last look are not noted.
-    const session = await findSession(db, hash, terms.idleTimeout + this.#slackMs);
-    if (session === null) return null;
+    const session = await findSession(db, hash, signIn.idleTimeout + this.#slackMs);
+    // Who may not enter any more is out, though their cookie is good.
+    if (session === null || !mayEnter(signIn, session.provider, session.vouchedEmail)) return null;
     await touchSession(db, hash);
     const { userId, isBlocked, expiresAt } = session;
     const goodUntil = Date.parse(expiresAt);

@@ -1,18 +1,9 @@
 // From what a good token says to who is calling: the claims that name somebody, and the user whom the first token of a
 // subject makes.
 
-import type { BaseLogger } from 'pino';
-import type { Db } from '../store/database.ts';
 import type { CallerIdentity } from '../store/identities.ts';
-import { resolveUser, type SignUpTerms } from '../store/sign-ups.ts';
 import { type Claims, personOf } from './claims.ts';
-
-export interface TokenUsersOptions {
-  readonly db: Db;
-  /** What a user begins with whom the first token of a subject makes. */
-  readonly newUser: Omit<SignUpTerms, 'actor'>;
-  readonly log: Pick<BaseLogger, 'info'>;
-}
+import { type NewcomersOptions, welcome } from './newcomers.ts';
 
 /** A token that was found good. */
 export interface GoodToken {
@@ -24,22 +15,16 @@ export interface GoodToken {
 }
 
 export class TokenUsers {
-  readonly #options: TokenUsersOptions;
+  readonly #options: NewcomersOptions;
 
-  constructor(options: TokenUsersOptions) {
+  constructor(options: NewcomersOptions) {
     this.#options = options;
   }
 
   /** Who calls with a token. Rejects as the store does. */
   async callerOf({ issuer, subject, claims, goodUntil }: GoodToken): Promise<CallerIdentity> {
-    const { db, newUser, log } = this.#options;
-    const actor = `bearer:${issuer}`;
     const person = { ...personOf(issuer, subject, claims), picture: null };
-    const { userId, isBlocked, signedUpWith, isClaimed } = await resolveUser(db, person, { ...newUser, actor });
-    if (signedUpWith !== null) {
-      log.info({ user: userId, kind: 'signup', amount: signedUpWith, balance: signedUpWith, actor }, 'signup');
-    }
-    if (isClaimed) log.info({ user: userId, actor }, 'a user was claimed by address');
+    const { userId, isBlocked } = await welcome(person, `bearer:${issuer}`, this.#options);
     return { userId, keyId: null, hasKeyLimit: false, isBlocked, goodUntil, issuer, scopes: scopesOf(claims) };
   }
 }

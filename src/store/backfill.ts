@@ -5,7 +5,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { type SqlBool, sql } from 'kysely';
 import { v7 as uuidv7 } from 'uuid';
-import { type Db, isOneOf, isPostgres, rowsOf, type Trx } from './database.ts';
+import { type Db, isOneOf, isPostgres, rowsOf, type Trx, transact } from './database.ts';
 
 /** Users that one transaction changes. */
 const batchSize = 2_000;
@@ -53,7 +53,7 @@ export async function backfillCredits(db: Db, backfill: Backfill): Promise<{ use
     const last = due.at(-1);
     if (last === undefined) return { users, isStopped: false };
     const ids = due.map(({ id }) => id);
-    users += await db.transaction().execute((trx) => setBatch(trx, ids, backfill));
+    users += await transact(db, (trx) => setBatch(trx, ids, backfill));
     backfill.onProgress?.(users);
     after = last.id;
     // SQLite answers within the turn: without this, signals and the progress bar would wait for the end.

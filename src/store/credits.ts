@@ -6,7 +6,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { type SqlBool, sql } from 'kysely';
 import { v7 as uuidv7 } from 'uuid';
-import { type Db, isPostgres, type LedgerKind, type Trx } from './database.ts';
+import { type Db, isPostgres, type LedgerKind, type Trx, transact } from './database.ts';
 import { Refusal } from './refusal.ts';
 
 /** What is kept about a change besides its amount. */
@@ -122,9 +122,8 @@ export async function deductUserCredits(
 ): Promise<Booking> {
   const deadline = performance.now() + recallWaitMs;
   for (;;) {
-    // Whatever the database's default: leases granted while this waited for the lock have to be seen.
-    const transaction = db.transaction().setIsolationLevel('read committed');
-    const result = await transaction.execute((trx) => tryDeduct(trx, userId, amount, isForced, reason));
+    // Leases granted while this waited for the lock have to be seen.
+    const result = await transact(db, (trx) => tryDeduct(trx, userId, amount, isForced, reason));
     if ('entryId' in result) return result;
     if (performance.now() >= deadline) {
       throw new Refusal(

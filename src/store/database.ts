@@ -183,6 +183,11 @@ function safeInteger(value: string): number {
   return number;
 }
 
+/** One transaction. Whatever the database's default, each statement sees what was committed before it: also what a lock waited for. */
+export function transact<T>(db: Db, work: (trx: Trx) => Promise<T>): Promise<T> {
+  return db.transaction().setIsolationLevel('read committed').execute(work);
+}
+
 /** True on PostgreSQL, false on SQLite. */
 export function isPostgres(db: Kysely<Tables> | Kysely<unknown>): boolean {
   return db.getExecutor().adapter instanceof PostgresAdapter;

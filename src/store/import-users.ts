@@ -4,7 +4,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { v7 as uuidv7 } from 'uuid';
-import { type Db, rowsOf, type Trx } from './database.ts';
+import { type Db, rowsOf, type Trx, transact } from './database.ts';
 
 /** A user to create. */
 export interface ImportedUser {
@@ -26,7 +26,7 @@ export async function importUsers(
   let created = 0;
   for (let at = 0; at < users.length; at += batchSize) {
     const batch = users.slice(at, at + batchSize);
-    created += await db.transaction().execute((trx) => importBatch(trx, batch, actor));
+    created += await transact(db, (trx) => importBatch(trx, batch, actor));
     onProgress?.(at + batch.length);
     // SQLite answers within the turn: without this, signals and the progress bar would wait for the end.
     await setImmediate();

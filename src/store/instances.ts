@@ -3,7 +3,7 @@
 
 import { sql } from 'kysely';
 import { v7 as uuidv7 } from 'uuid';
-import { type Db, isPostgres } from './database.ts';
+import { type Db, isPostgres, transact } from './database.ts';
 
 /** How long what is over stays, for a human who looks for it: instances, and changes that everybody has heard of. */
 const pastKeptDays = 1;
@@ -23,7 +23,7 @@ export async function registerInstance(db: Db): Promise<string> {
  * moved on since, is about to (its row is locked), or was fenced before.
  */
 export async function fenceInstance(db: Db, id: string, seq: number | null): Promise<boolean> {
-  return db.transaction().execute(async (trx) => {
+  return transact(db, async (trx) => {
     let standing = trx.selectFrom('instances').select('id').where('id', '=', id).where(sql<boolean>`NOT fenced`);
     if (seq !== null) standing = standing.where('seq', '=', seq);
     // Every watcher tries twice a second: without SKIP LOCKED, one row that stays locked would take all connections.

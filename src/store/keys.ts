@@ -3,8 +3,9 @@
 
 import { createId } from '@paralleldrive/cuid2';
 import type { Selectable } from 'kysely';
-import { type Db, isPostgres, type Tables, type Trx } from './database.ts';
+import type { Db, Tables, Trx } from './database.ts';
 import { Refusal } from './refusal.ts';
+import { lockUserRow } from './users.ts';
 
 /** A key, as shown to operators: everything but the key. Times are RFC 3339 in UTC. */
 export interface ApiKey {
@@ -83,12 +84,6 @@ export async function createKeyWithin(trx: Trx, terms: KeyTerms, key: KeyDigest,
     .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', new Date().toISOString())]))
     .executeTakeFirstOrThrow();
   return count < max ? createKey(trx, terms, key) : null;
-}
-
-/** On SQLite a transaction has locked everything. */
-async function lockUserRow(trx: Trx, userId: string): Promise<void> {
-  const query = trx.selectFrom('users').select('id').where('id', '=', userId);
-  await (isPostgres(trx) ? query.forNoKeyUpdate() : query).executeTakeFirst();
 }
 
 /** The keys of a user, oldest first, the revoked ones too. */

@@ -2,7 +2,7 @@
 // belongs to one user. The starting credits come in the transaction that makes the user, once, whoever else tries.
 
 import { type SqlBool, sql } from 'kysely';
-import type { Db, Trx } from './database.ts';
+import { type Db, type Trx, transact } from './database.ts';
 import { Refusal } from './refusal.ts';
 import { createUser } from './users.ts';
 
@@ -113,21 +113,18 @@ async function refresh(db: Db, userId: string, { email, name, picture }: Facts):
 async function signUp(db: Db, person: Person, terms: SignUpTerms): Promise<KnownUser | null> {
   const lostRace = new Error('somebody else came first');
   try {
-    return await db
-      .transaction()
-      .setIsolationLevel('read committed')
-      .execute(async (trx) => {
-        const user = (await claimOperatorsUser(trx, person)) ?? (await newUser(trx, person, terms));
-        const { issuer, subject } = person;
-        const added = await trx
-          .insertInto('identities')
-          .values({ issuer, subject, user_id: user.userId })
-          .onConflict((conflict) => conflict.doNothing())
-          .returning('user_id')
-          .executeTakeFirst();
-        if (added === undefined) throw lostRace;
-        return user;
-      });
+    return await transact(db, async (trx) => {
+      const user = (await claimOperatorsUser(trx, person)) ?? (await newUser(trx, person, terms));
+      const { issuer, subject } = person;
+      const added = await trx
+        .insertInto('identities')
+        .values({ issuer, subject, user_id: user.userId })
+        .onConflict((conflict) => conflict.doNothing())
+        .returning('user_id')
+        .executeTakeFirst();
+      if (added === undefined) throw lostRace;
+      return user;
+    });
   } catch (error) {
     if (error === lostRace || (error instanceof Refusal && error.code === 'EMAIL_TAKEN')) return null;
     throw error;

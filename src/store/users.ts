@@ -3,7 +3,7 @@
 import { createId } from '@paralleldrive/cuid2';
 import { type Selectable, type SqlBool, sql } from 'kysely';
 import { v7 as uuidv7 } from 'uuid';
-import type { Db, Tables, Trx } from './database.ts';
+import { type Db, isPostgres, type Tables, type Trx } from './database.ts';
 import { Refusal } from './refusal.ts';
 
 /** A user, as shown to operators. Times are RFC 3339 in UTC. */
@@ -92,6 +92,12 @@ export async function listUsers(
       OR lower(email) LIKE ${pattern} ESCAPE '\\')`);
   }
   return (await query.orderBy('id').limit(limit).execute()).map(userOf);
+}
+
+/** Keeps others from what is done under the lock of a user, until the end of the transaction. On SQLite it has locked everything. */
+export async function lockUserRow(trx: Trx, userId: string): Promise<void> {
+  const query = trx.selectFrom('users').select('id').where('id', '=', userId);
+  await (isPostgres(trx) ? query.forNoKeyUpdate() : query).executeTakeFirst();
 }
 
 /** Puts a user on another plan, which moves no credits. Refuses USER_NOT_FOUND. */

@@ -1,7 +1,12 @@
+import { sql } from 'kysely';
 import t from 'tap';
-import { dialects } from '../helpers/databases.ts';
+import { generateKey } from '../../src/identity/api-keys.ts';
+import { transact } from '../../src/store/database.ts';
+import { createKeyWithin } from '../../src/store/keys.ts';
+import { dialects, migratedDatabase, openAgain } from '../helpers/databases.ts';
 import { noteCredential } from '../helpers/evidence.ts';
 import { audience, startIdentityProvider } from '../helpers/identity-provider.ts';
+import { addUser } from '../helpers/meters.ts';
 import { until } from '../helpers/until.ts';
 import { askAs, sessionIdIn, startVisitedGateway, tellingOf, type VisitedGateway } from '../helpers/visitors.ts';
 
@@ -79,6 +84,9 @@ for (const dialect of dialects) {
       [{ name: 5 }, /name/],
       [{ name: null }, /name/],
       [{ name: '' }, /name/],
+      [{ name: '  ' }, /name/],
+      [{ name: 'a\u009bb' }, /name/],
+      [{ name: '\ud800' }, /name/],
       [{ name: 'a\nb' }, /name/],
       [{ name: 'a\u0000b' }, /name/],
       [{ name: 'x'.repeat(65) }, /name/],
@@ -201,6 +209,41 @@ for (const dialect of dialects) {
     await keyIn(answer);
   });
 }
+
+t.test('postgres: the limit on keys holds whatever isolation the database has by default', async (t) => {
+  const test = await migratedDatabase(t, 'postgres');
+  await addUser(test.database, 'u', 0);
+  const strict = new URL(test.url);
+  const settings = `-c search_path=${test.schema} -c default_transaction_isolation=repeatable\\ read`;
+  strict.searchParams.set('options', settings);
+  const again = openAgain(t, { ...test, url: strict.href }).db;
+  const { rows } = await sql`SHOW default_transaction_isolation`.execute(again);
+  t.match(rows, [{ default_transaction_isolation: 'repeatable read' }]);
+  const terms = { userId: 'u', name: 'k', limit: null, expiresAt: null };
+  const made = Array.from({ length: 20 }, () =>
+    transact(again, (trx) => createKeyWithin(trx, terms, generateKey(), 5)),
+  );
+  t.equal((await Promise.all(made)).filter((key) => key !== null).length, 5);
+});
+
+t.test('no path of the gateway itself reads a body that is large, wanted or not', async (t) => {
+  const gate = await startVisitedGateway(t, 'sqlite');
+  const ann = await personAt(gate, 'ann');
+  const body = JSON.stringify('x'.repeat(5_000));
+  for (const [method, path] of [
+    ['POST', '/_tollgate/api/keys'],
+    ['DELETE', '/_tollgate/api/keys/key_x'],
+    ['POST', '/_tollgate/api/keys/key_x/rotate'],
+    ['POST', '/_tollgate/auth/logout'],
+  ] as const) {
+    const headers = { origin: gate.url, 'content-type': 'application/json' };
+    t.same(
+      await tellingOf(askAs(ann.session, gate, path, { method, headers, body })),
+      [413, 'TG_BODY_TOO_LARGE'],
+      path,
+    );
+  }
+});
 
 t.test('keys and tokens may look at keys, but not make, replace or revoke them', async (t) => {
   const issuer = await startIdentityProvider(t);

@@ -139,7 +139,7 @@ t.test('microsoft vouches for the addresses of one tenant, and of all tenants on
   };
   const at = (tenant: string) => `https://login.microsoftonline.com/${tenant}/v2.0`;
   t.same(vouched('tenant: Contoso.onmicrosoft.com'), [at('contoso.onmicrosoft.com'), 'provider']);
-  for (const tenant of ['common', 'Organizations', 'consumers']) {
+  for (const tenant of ['common', 'Organizations', 'consumers', '9188040D-6c67-4c5b-b112-36a304b66dad']) {
     t.same(vouched(`tenant: ${tenant}`), [at(tenant.toLowerCase()), 'edov'], tenant);
   }
   t.same(vouched('tenant: common, trustEmail: true'), [at('common'), 'provider']);
@@ -217,7 +217,7 @@ t.test('URLs that browsers cannot see are refused', async (t) => {
     'server.portalUrl stands without publicUrl. Write publicUrl, where the upstreams are served.',
   ]);
   t.same(told(`${publicUrl}, portalUrl: https://api.example.com/account`), [
-    'server.portalUrl has the host of publicUrl, where upstreams are served. Write another host, or remove it.',
+    'server.portalUrl has the host of publicUrl, where upstreams are served. Write a host of another name, or remove it.',
   ]);
   t.same(told(`${publicUrl}, portalUrl: https://api.example.com`), []);
   t.same(told('publicUrl: "https://["'), ['server.publicUrl is not a URL. Write an https URL.']);

@@ -169,12 +169,12 @@ t.test('which host a browser has named is taken from trusted proxies alone', asy
 });
 
 t.test('hosts that differ by their port alone are told apart by it', async (t) => {
-  const urls = 'publicUrl: "https://example.com:8443", portalUrl: "https://example.com"';
+  const urls = 'publicUrl: "https://127.0.0.1:8443", portalUrl: "https://127.0.0.1"';
   const site = await openSite(t, { server: urls });
   const statusOf = async (host: string) => (await site.send('GET / HTTP/1.1', `Host: ${host}`).answer()).status;
-  t.equal(await statusOf('example.com:8443'), 200);
-  t.equal(await statusOf('example.com:443'), 404);
-  t.equal(await statusOf('example.com'), 404);
+  t.equal(await statusOf('127.0.0.1:8443'), 200);
+  t.equal(await statusOf('127.0.0.1:443'), 404);
+  t.equal(await statusOf('127.0.0.1'), 404);
 });
 
 t.test('a portal beside the upstreams takes none of them away', async (t) => {

@@ -11,13 +11,13 @@ const minuteMs = 60_000;
 
 t.test('an address may try so often in a window, and then again in the next', async (t) => {
   const attempts = new Attempts({ max: 2, windowMs: 200 });
-  t.equal(attempts.retryAfterSeconds, 1, 'in whole seconds, rounded up');
   t.same([attempts.take('192.0.2.1'), attempts.take('192.0.2.1')], [true, true]);
   t.equal(attempts.isAnyOver, false);
   t.equal(attempts.isOver('192.0.2.1'), false, 'as many as are fine');
   t.equal(attempts.take('192.0.2.1'), false);
   t.equal(attempts.isAnyOver, true);
   t.equal(attempts.isOver('192.0.2.1'), true);
+  t.equal(attempts.retryAfterSeconds('192.0.2.1'), 1, 'in whole seconds, rounded up');
   t.equal(attempts.take('192.0.2.2'), true, 'nobody else is meant');
   t.equal(attempts.isOver('192.0.2.2'), false);
   await until(
@@ -25,6 +25,19 @@ t.test('an address may try so often in a window, and then again in the next', as
     (isOver) => !isOver,
   );
   t.equal(attempts.take('192.0.2.1'), true);
+});
+
+t.test('how long an address has to wait is what is left of its window', async (t) => {
+  const attempts = new Attempts({ max: 1, windowMs: 2_000 });
+  attempts.take('192.0.2.1');
+  t.equal(attempts.retryAfterSeconds('192.0.2.1'), 2);
+  t.equal(
+    await until(
+      () => attempts.retryAfterSeconds('192.0.2.1'),
+      (seconds) => seconds !== 2,
+    ),
+    1,
+  );
 });
 
 t.test('whoever goes on trying does not have to wait longer', async (t) => {

@@ -1,8 +1,9 @@
+import { hash } from 'node:crypto';
 import t from 'tap';
 import type { CookieJar } from '../helpers/cookie-jar.ts';
 import { dialects } from '../helpers/databases.ts';
 import { addUser } from '../helpers/meters.ts';
-import { sessionOf } from '../helpers/sign-in-gateways.ts';
+import { providerYaml, sessionOf, startSignInGateway } from '../helpers/sign-in-gateways.ts';
 import { until } from '../helpers/until.ts';
 import { askAs, sessionIdIn, startVisitedGateway, tellingOf } from '../helpers/visitors.ts';
 
@@ -97,6 +98,38 @@ for (const dialect of dialects) {
     for (const at of [gate, another]) t.equal((await askAs(bob ?? '', at)).status, 200);
   });
 
+  t.test(`${dialect}: a session that has ended ends no other`, async (t) => {
+    const gate = await startVisitedGateway(t, dialect);
+    const [laptop, phone] = [await gate.enter('ann'), await gate.enter('ann')];
+    const { db } = gate.test.database;
+    const ended = hashOf(sessionIdIn(laptop, gate.url));
+    await db
+      .updateTable('sessions')
+      .set({ expires_at: new Date(0).toISOString() })
+      .where('hash', '=', ended)
+      .execute();
+    await untilRefused(sessionIdIn(laptop, gate.url), gate);
+    t.equal((await signOut(laptop, gate.url, { everywhere: true })).status, 204);
+    t.equal((await askAs(sessionIdIn(phone, gate.url), gate)).status, 200);
+  });
+
+  t.test(`${dialect}: who may not sign in any more, or whose provider is gone, has no session`, async (t) => {
+    const gate = await startVisitedGateway(t, dialect);
+    const id = sessionIdIn(await gate.enter('ann'), gate.url);
+    t.equal((await askAs(id, gate)).status, 200);
+    const { issuer, clientId, clientSecret: secret } = gate.provider;
+    const changed = { publicUrl: gate.url, database: gate.test };
+    for (const [name, allow, status] of [
+      ['idp', '{ emails: [ann@b.example] }', 200],
+      ['idp', '{ emails: [bob@b.example] }', 401],
+      ['other', '{ emailDomains: ["*"] }', 401],
+    ] as const) {
+      const providers = providerYaml(name, { issuer, clientId, secret });
+      const at = await startSignInGateway(t, dialect, { ...changed, providers, allow });
+      t.equal((await askAs(id, at)).status, status, `${name}, ${allow}`);
+    }
+  });
+
   t.test(`${dialect}: a blocked user's session is refused by every gateway within a second`, async (t) => {
     const gate = await startVisitedGateway(t, dialect);
     const another = await gate.startAnother(t);
@@ -125,6 +158,29 @@ for (const dialect of dialects) {
     t.same(await db.selectFrom('sessions').selectAll().execute(), []);
     await untilRefused(id, gate);
   });
+}
+
+t.test(
+  'a stranger who signs out sessions that are none makes nobody be looked up again, and is told to stop',
+  async (t) => {
+    const gate = await startVisitedGateway(t, 'sqlite');
+    const id = sessionIdIn(await gate.enter('ann'), gate.url);
+    t.equal((await askAs(id, gate)).status, 200);
+    const { db } = gate.test.database;
+    const long = new Date(Date.now() - 3_000).toISOString();
+    await db.updateTable('sessions').set({ used_at: long }).execute();
+    const strange = { cookie: `tollgate_session=${'x'.repeat(43)}`, 'content-type': 'application/json' };
+    const init = { method: 'POST', headers: strange, body: '{"everywhere":true}' };
+    const statuses: number[] = [];
+    for (let i = 0; i < 101; i++) statuses.push((await fetch(`${gate.url}/_tollgate/auth/logout`, init)).status);
+    t.same(statuses, [...Array<number>(100).fill(204), 429]);
+    t.equal((await askAs(id, gate)).status, 200);
+    t.match(await db.selectFrom('sessions').select('used_at').execute(), [{ used_at: long }]);
+  },
+);
+
+function hashOf(id: string): string {
+  return hash('sha256', id, 'hex');
 }
 
 async function untilRefused(id: string, at: Instance): Promise<void> {

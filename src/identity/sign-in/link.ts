@@ -3,7 +3,7 @@
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { BaseLogger } from 'pino';
-import type { OpenIdProvider, SignInProvider } from '../../config/config.ts';
+import type { OpenIdProvider, Place, SignInProvider } from '../../config/config.ts';
 import { TollgateError } from '../../errors.ts';
 import type { Person } from '../../store/sign-ups.ts';
 import { discover } from '../discovery.ts';
@@ -11,14 +11,13 @@ import { IssuerKeys } from '../issuer-keys.ts';
 import type { ProviderClient } from '../provider-client.ts';
 import { type Endpoints, endpointsOf, isNamedBy, plainEndpoints } from './endpoints.ts';
 import { codeIn, isRefusal, Refused, reasonOf } from './failures.ts';
-import { clearCookies, type FlowOptions, type OAuthFlow, openFlow } from './oauth-flow.ts';
+import { clearCookies, type OAuthFlow, openFlow } from './oauth-flow.ts';
 import { openIdPerson, plainPerson } from './people.ts';
 import { nonceOf } from './state.ts';
 
-export interface LinkOptions extends Pick<FlowOptions, 'portal' | 'openState'> {
-  /** Throws unless the state of an answer is the one that this browser began with, and is used for the first time. */
-  readonly checkState: (request: FastifyRequest) => void;
+export interface LinkOptions {
   readonly provider: SignInProvider;
+  readonly portal: Place;
   readonly client: ProviderClient;
   readonly log: Pick<BaseLogger, 'warn'>;
 }
@@ -45,42 +44,46 @@ export class ProviderLink {
     this.#keys = options.provider.kind === 'openid' ? this.#keysOf(options.provider) : null;
   }
 
-  /** Where the browser has to go to sign in; cookies of the sign-in are set on the reply. Rejects TG_PROVIDER_UNAVAILABLE. */
-  async begin(request: FastifyRequest, reply: FastifyReply): Promise<string> {
+  /**
+   * Where the browser has to go to sign in, with this state; cookies of the sign-in are set on the reply. Rejects
+   * TG_PROVIDER_UNAVAILABLE.
+   */
+  async begin(request: FastifyRequest, reply: FastifyReply, state: string): Promise<string> {
     const { flow } = await this.#open();
-    const url = new URL(await flow.generateAuthorizationUri(request, reply));
-    if (this.provider.kind === 'openid') url.searchParams.set('nonce', nonceOf(url.searchParams.get('state') ?? ''));
+    const url = await flow.begin(request, reply, state);
+    if (this.provider.kind === 'openid') url.searchParams.set('nonce', nonceOf(state));
     return url.href;
   }
 
   /**
-   * Who has signed in, by the provider's answer. The cookies of the sign-in end with it. Rejects with TG_SIGN_IN_FAILED or
-   * TG_PROVIDER_UNAVAILABLE, and what has failed goes to the log.
+   * Who has signed in, by the provider's answer. `checkState` throws unless its state is one that this browser began with;
+   * the cookies of the sign-in end with it. Rejects with TG_SIGN_IN_FAILED or TG_PROVIDER_UNAVAILABLE, and what has failed
+   * goes to the log.
    */
-  async finish(request: FastifyRequest, reply: FastifyReply): Promise<Person> {
+  async finish(request: FastifyRequest, reply: FastifyReply, checkState: () => void): Promise<Person> {
     const { endpoints, flow } = await this.#open();
-    const { client } = this.#options;
+    const { client, portal } = this.#options;
     const { provider } = this;
     const answer = request.query as ProviderAnswer;
     try {
       // A stranger's answer ends no sign-in that is under way.
-      this.#options.checkState(request);
-      clearCookies(reply, this.#options.portal, provider.name);
+      checkState();
+      clearCookies(reply, portal, provider.name);
       checkAnswer(answer, endpoints);
-      const { token } = await flow.getAccessTokenFromAuthorizationCodeFlow(request, reply);
-      const { access_token: accessToken, id_token: idToken } = token;
-      if (typeof accessToken !== 'string') throw new Refused(`no token: ${codeIn(token)}`);
+      const tokens = await flow.exchange(request, reply);
+      const { access_token: accessToken, id_token: idToken } = tokens;
+      if (typeof accessToken !== 'string') throw new Refused(`no token: ${codeIn(tokens)}`);
       if (provider.kind === 'oauth2') return await plainPerson(provider, accessToken, client);
-      if (idToken === undefined || this.#keys === null) throw new Refused('no ID token');
+      if (typeof idToken !== 'string' || this.#keys === null) throw new Refused('no ID token');
       const terms = { provider, keys: this.#keys, issuer: endpoints.issuer, nonce: nonceOf(answer.state ?? '') };
       return await openIdPerson({ accessToken, idToken }, terms, endpoints.userinfoUrl, client);
     } catch (error) {
-      throw this.#told(error);
+      throw this.#tellFailure(error);
     }
   }
 
   /** What went wrong, for the caller in few words. Never the error itself: it may hold codes and tokens. */
-  #told(error: unknown): TollgateError {
+  #tellFailure(error: unknown): TollgateError {
     this.#options.log.warn({ provider: this.provider.name, why: reasonOf(error) }, 'a sign-in failed');
     return new TollgateError(isRefusal(error) ? 'TG_SIGN_IN_FAILED' : 'TG_PROVIDER_UNAVAILABLE');
   }
@@ -96,13 +99,15 @@ export class ProviderLink {
   }
 
   async #openNow(): Promise<Opened> {
-    const { provider, client, log } = this.#options;
+    const { provider, portal, client, log } = this.#options;
     try {
       const endpoints =
         provider.kind === 'openid'
           ? endpointsOf(await discover(client, provider.issuer, isNamedBy(provider)), provider.issuer)
           : plainEndpoints(provider);
-      this.#opened = { endpoints, flow: await openFlow({ ...this.#options, endpoints }), at: performance.now() };
+      const isSame = JSON.stringify(endpoints) === JSON.stringify(this.#opened?.endpoints);
+      const flow = (isSame ? this.#opened?.flow : undefined) ?? (await openFlow(provider, portal, endpoints));
+      this.#opened = { endpoints, flow, at: performance.now() };
     } catch (error) {
       log.warn({ provider: provider.name, why: String(error) }, 'a provider could not be found');
       if (this.#opened === null) throw new TollgateError('TG_PROVIDER_UNAVAILABLE');

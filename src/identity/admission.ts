@@ -1,9 +1,10 @@
 // Who may sign in: pure. Only an address that the provider vouches for lets anybody in, or makes an operator of them.
 
-import type { SignIn } from '../../config/config.ts';
+import type { SignIn } from '../config/config.ts';
 
-/** Whether somebody whom a provider vouches for with this address may sign in. */
-export function mayEnter(signIn: Pick<SignIn, 'allow' | 'admins'>, provider: string, email: string | null): boolean {
+/** Whether somebody whom a provider vouches for with this address may be here; at a provider that is gone, nobody. */
+export function mayEnter(signIn: SignIn, provider: string, email: string | null): boolean {
+  if (!signIn.providers.some(({ name }) => name === provider)) return false;
   const { anyone, emailDomains, emails } = signIn.allow;
   if (anyone || isAdmin(signIn, provider, email)) return true;
   if (email === null) return false;

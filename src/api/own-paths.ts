@@ -1,0 +1,33 @@
+// What holds for every path of the gateway itself: nothing is kept by caches, and bodies are small and taken as they were
+// sent, or refused. Fastify's own check would drop members that no schema knows and read numbers out of texts, as is right
+// for queries: a misspelt limit would be none.
+
+import type { FastifyInstance, RouteOptions } from 'fastify';
+import type { TSchema } from 'typebox';
+import Value from 'typebox/value';
+
+/** What people and programs send here is short. */
+const bodyBytesMax = 4_096;
+
+/** For the scope of the gateway's own paths, before they are registered. */
+export function prepareOwnPaths(scope: FastifyInstance): void {
+  scope.addHook('onRoute', limitBody);
+  scope.addHook('onRequest', (_request, reply, done) => {
+    reply.header('cache-control', 'no-store');
+    done();
+  });
+}
+
+/** Also where no body is wanted: the server takes calls of any length. */
+function limitBody(route: RouteOptions): void {
+  route.bodyLimit = bodyBytesMax;
+  if (route.schema?.body !== undefined) route.validatorCompiler = compileCheck;
+}
+
+/** Who sends no body means nothing special. */
+function compileCheck({ schema }: { schema: TSchema }) {
+  return (sent: unknown) => {
+    const value = Value.Default(schema, sent ?? {});
+    return Value.Check(schema, value) ? { value } : { error: Value.Errors(schema, value) };
+  };
+}
