@@ -1,5 +1,5 @@
 // What a sign-in under way carries from its start to its end: pure. The state is in the address that the provider is given
-// and, signed, in a cookie of the browser that began; only together are they good, for ten minutes and once.
+// and, signed, in a cookie of the browser that began; only together are they good, for ten minutes and once at each instance.
 
 import { hash, randomBytes } from 'node:crypto';
 import type { Place } from '../../config/config.ts';
