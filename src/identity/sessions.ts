@@ -102,8 +102,8 @@ export class Sessions {
     const expiresAt = new Date(Date.now() + signIn.maxAge).toISOString();
     const session = { hash: this.hashOf(id), userId, provider, vouchedEmail, expiresAt };
     const old = replaced === null ? null : this.hashOf(replaced);
-    await transact(db, (trx) => beginSession(trx, session, old));
     await clearEndedSessions(db);
+    await transact(db, (trx) => beginSession(trx, session, old));
     if (old !== null) this.#forgetOne('session', old);
     return id;
   }

@@ -152,7 +152,7 @@ t.test('an ID token is no key to the API, with a nonce or without', async (t) =>
   t.equal(gate.upstream.seen.length, 1);
 });
 
-/** The sign-in that is begun now ends as any that is not to be trusted does. */
+/** The sign-in that is begun now ends like every other that is not to be trusted. */
 async function assertNobody(t: Test, { gate }: OddGateway, name: string): Promise<void> {
   const jar = new CookieJar();
   t.same(await refusalOf(await signIn(jar, gate.url, 'odd')), failed, name);
