@@ -40,6 +40,7 @@ import { requestIdOf } from './observability/request-id.ts';
 import { type Database, openDatabase } from './store/database.ts';
 import { findKeyIdentity } from './store/identities.ts';
 import { migrateUp } from './store/migrate.ts';
+import { openStoreDoor } from './store/sync/door.ts';
 
 export interface Gateway {
   /** `http://host:port` where clients connect. */
@@ -86,7 +87,8 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
     closers.push(() => identities.client.close());
     const driftWatch = new DriftWatch(database.db, log);
     const metrics = new Metrics({ meterState: () => meter.state(), ledgerDrift: () => driftWatch.drift });
-    const meter = await openMeter({ database, log, observer: meterObserver(metrics, identities.callers, log) });
+    const store = openStoreDoor(database);
+    const meter = await openMeter({ store, log, observer: meterObserver(metrics, identities.callers, log) });
     closers.push(async () => {
       chargesLost = await meter.close();
     });

@@ -35,7 +35,7 @@ export interface Lease {
   /** Credits taken since the last ask, and the rate they make, in credits a second. */
   taken: number;
   rate: number;
-  /** performance.now() of the last ask and of the last hold, in ms. */
+  /** The clock's milliseconds at the last ask and at the last hold. */
   askedAtMs: number;
   usedAtMs: number;
 }

@@ -6,10 +6,11 @@ import { strict as assert } from 'node:assert';
 import type { BaseLogger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import { type ErrorCode, TollgateError } from '../errors.ts';
-import type { Database } from '../store/database.ts';
+import type { StoreDoor } from '../store/sync/door.ts';
 import type { Charge } from '../store/sync/exchange.ts';
 import { hourOf } from '../store/sync/statements.ts';
 import { type Books, countCall, lineOf, openBooks } from './books.ts';
+import { type Clock, systemClock } from './clock.ts';
 import { creditsLeft, releaseHold, settleHold, takeHold } from './lease.ts';
 import { type Line, rememberedRefusal, serveLine } from './line.ts';
 import { hasNews } from './message.ts';
@@ -45,9 +46,11 @@ export interface MeterObserver extends SyncObserver {
 }
 
 export interface MeterOptions {
-  readonly database: Database;
+  readonly store: StoreDoor;
   readonly log: BaseLogger;
   readonly observer: MeterObserver;
+  /** The system's where none is given. */
+  readonly clock?: Clock;
 }
 
 /** What the meter looks like from outside: for metrics and health. */
@@ -67,11 +70,11 @@ const waitingMax = 10_000;
 const unsentMax = 10_000;
 
 /** Opens the meter as a new instance in the database. Throws what the driver throws when the database is down. */
-export async function openMeter(options: MeterOptions): Promise<Meter> {
+export async function openMeter({ clock = systemClock, ...options }: MeterOptions): Promise<Meter> {
   const books = openBooks();
-  const sync = new Sync(options.database, books, options.log, options.observer);
+  const sync = new Sync(books, { clock, ...options });
   await sync.start();
-  return new Meter(books, sync, options);
+  return new Meter(books, sync, { clock, ...options });
 }
 
 export class Meter {
@@ -79,14 +82,16 @@ export class Meter {
   readonly #sync: Sync;
   readonly #observer: MeterObserver;
   readonly #log: BaseLogger;
+  readonly #clock: Clock;
   readonly #open = new Map<Hold, Line>();
   #isClosing = false;
 
-  constructor(books: Books, sync: Sync, { observer, log }: MeterOptions) {
+  constructor(books: Books, sync: Sync, { observer, log, clock }: Required<MeterOptions>) {
     this.#books = books;
     this.#sync = sync;
     this.#observer = observer;
     this.#log = log;
+    this.#clock = clock;
   }
 
   /**
@@ -96,7 +101,7 @@ export class Meter {
    * promise is answered: whoever awaits it checks, and releases.
    */
   hold(caller: Caller, call: Call): Hold | Promise<Hold> {
-    const nowMs = performance.now();
+    const nowMs = this.#clock.nowMs();
     const line = lineOf(this.#books, caller.userId, keyOf(caller), nowMs);
     const obstacle = this.#obstacle();
     if (obstacle !== null) throw this.#refused(caller, call, new TollgateError(obstacle));
@@ -122,7 +127,7 @@ export class Meter {
         sinceMs: nowMs,
         admit: () => {
           this.#books.waitingCalls -= 1;
-          resolve(this.#admit(line, caller, call, performance.now()));
+          resolve(this.#admit(line, caller, call, this.#clock.nowMs()));
         },
         refuse: (error) => {
           this.#books.waitingCalls -= 1;
@@ -152,8 +157,8 @@ export class Meter {
     const line = this.#end(hold);
     settleHold(line.lease, hold.cost);
     const { chargeId: id, userId: user, keyId: key, cost, route, requestId } = hold;
-    const charge: Charge = { id, user, key, cost, route, status, requestId, at: new Date().toISOString() };
-    this.#books.owed.set(id, { charge, line, settledAtMs: performance.now() });
+    const charge: Charge = { id, user, key, cost, route, status, requestId, at: this.#clock.date().toISOString() };
+    this.#books.owed.set(id, { charge, line, settledAtMs: this.#clock.nowMs() });
     this.#observer.charged(charge, creditsLeft(line.lease.account));
     this.#sync.schedule();
   }
@@ -163,7 +168,7 @@ export class Meter {
     const line = this.#end(hold);
     releaseHold(line.lease, hold.cost);
     this.#count(hold.userId, hold.route, 'failed');
-    serveLine(line, performance.now());
+    serveLine(line, this.#clock.nowMs());
     if (!hasNews(line)) return;
     this.#books.dirty.add(line);
     this.#sync.schedule();
@@ -182,7 +187,7 @@ export class Meter {
   }
 
   #count(user: string, route: string, kind: 'calls' | 'failed' | 'refused'): void {
-    countCall(this.#books, user, route, hourOf(new Date().toISOString()), kind);
+    countCall(this.#books, user, route, hourOf(this.#clock.date().toISOString()), kind);
   }
 
   /** Credits that the caller has left as known here, never negative. Without `charged` this hold is left out. */
@@ -211,7 +216,7 @@ export class Meter {
   }
 
   state(): MeterState {
-    const nowMs = performance.now();
+    const nowMs = this.#clock.nowMs();
     let leasedCredits = 0;
     for (const { lease } of this.#books.lines.values()) leasedCredits += lease.amount;
     const [oldestHold] = this.#open.keys();

@@ -2,11 +2,12 @@
 // when this instance turns out to be fenced, and when another instance has stopped moving.
 
 import type { BaseLogger } from 'pino';
-import type { Database } from '../store/database.ts';
-import { fenceInstance, registerInstance } from '../store/instances.ts';
-import { type Change, exchange, type LockPolicy, type SyncReply } from '../store/sync/exchange.ts';
+import { v7 as uuidv7 } from 'uuid';
+import type { StoreDoor } from '../store/sync/door.ts';
+import type { Change, LockPolicy, SyncReply } from '../store/sync/exchange.ts';
 import { UsersLockedError } from '../store/sync/transaction.ts';
 import type { Books } from './books.ts';
+import type { Clock } from './clock.ts';
 import { forfeitSpare } from './lease.ts';
 import { endSilentWaits } from './line.ts';
 import { applyReply, makeMessage, markIdle, type Outgoing, takeBack } from './message.ts';
@@ -42,16 +43,25 @@ export interface SyncObserver {
   silent(): void;
 }
 
+export interface SyncOptions {
+  readonly store: StoreDoor;
+  readonly clock: Clock;
+  readonly log: BaseLogger;
+  readonly observer: SyncObserver;
+}
+
 /** Owns the timer of the exchange. `start` registers the instance; `close` hands everything in and fences it. */
 export class Sync {
-  readonly #database: Database;
+  readonly #store: StoreDoor;
+  readonly #clock: Clock;
   readonly #books: Books;
   readonly #log: BaseLogger;
   readonly #observer: SyncObserver;
   readonly #watch = new Watch();
-  #instance = '';
+  #instance = uuidv7();
+  #isRegistered = false;
   #seq = 0;
-  #timer: NodeJS.Timeout | null = null;
+  #callOff: (() => void) | null = null;
   #timerDueMs = Number.POSITIVE_INFINITY;
   #running: Promise<void> | null = null;
   #startedAtMs = Number.NEGATIVE_INFINITY;
@@ -64,22 +74,28 @@ export class Sync {
   #closing: Promise<number> | null = null;
   #seenChanges = new Set<number>();
 
-  constructor(database: Database, books: Books, log: BaseLogger, observer: SyncObserver) {
-    this.#database = database;
+  constructor(books: Books, { store, clock, log, observer }: SyncOptions) {
     this.#books = books;
+    this.#store = store;
+    this.#clock = clock;
     this.#log = log;
     this.#observer = observer;
   }
 
   async start(): Promise<void> {
-    this.#instance = await registerInstance(this.#database.db);
-    this.#repliedAtMs = performance.now();
+    await this.#register();
+    this.#repliedAtMs = this.#clock.nowMs();
     this.schedule();
+  }
+
+  async #register(): Promise<void> {
+    await this.#store.register(this.#instance);
+    this.#isRegistered = true;
   }
 
   /** False when nobody has heard from the store for `downAfterMs` and the last attempt failed. */
   get isUp(): boolean {
-    return this.#failures === 0 || performance.now() - this.#repliedAtMs < downAfterMs;
+    return this.#failures === 0 || this.#clock.nowMs() - this.#repliedAtMs < downAfterMs;
   }
 
   get instance(): string {
@@ -90,12 +106,12 @@ export class Sync {
   schedule(): void {
     if (this.#running !== null || this.#closing !== null) return;
     const dueMs = Math.max(this.#startedAtMs + this.#paceMs(), this.#restUntilMs);
-    if (this.#timer !== null) {
+    if (this.#callOff !== null) {
       if (this.#timerDueMs <= dueMs) return;
-      clearTimeout(this.#timer);
+      this.#callOff();
     }
     this.#timerDueMs = dueMs;
-    this.#timer = setTimeout(() => this.#run(), Math.max(0, dueMs - performance.now()));
+    this.#callOff = this.#clock.after(Math.max(0, dueMs - this.#clock.nowMs()), () => this.#run());
   }
 
   #paceMs(): number {
@@ -105,7 +121,7 @@ export class Sync {
   }
 
   #run(): void {
-    this.#timer = null;
+    this.#callOff = null;
     this.#running = this.#exchangeOnce().finally(() => {
       this.#running = null;
       this.schedule();
@@ -113,7 +129,7 @@ export class Sync {
   }
 
   async #exchangeOnce(): Promise<void> {
-    const startMs = performance.now();
+    const startMs = this.#clock.nowMs();
     this.#startedAtMs = startMs;
     if (startMs - this.#sweptAtMs > idleSweepMs) {
       this.#sweptAtMs = startMs;
@@ -123,23 +139,24 @@ export class Sync {
     const outgoing = makeMessage(this.#books, this.#instance, this.#seq, startMs);
     const answer = await this.#ask(outgoing, startMs);
     // Outside of what may fail: a book that does not add up must not be taken for a store that is down.
-    if (answer !== null) this.#heard(outgoing, answer, performance.now());
+    if (answer !== null) this.#heard(outgoing, answer, this.#clock.nowMs());
   }
 
   /** Sends a message. Null when there is nothing to work in: no answer, or this instance had to begin anew. */
   async #ask(outgoing: Outgoing, startMs: number): Promise<SyncReply | null> {
     const locks: LockPolicy = startMs < this.#skipLockedUntilMs ? 'skip' : 'wait';
     try {
-      const answer = await exchange(this.#database, outgoing.message, locks);
-      const tookMs = performance.now() - startMs;
+      if (!this.#isRegistered) await this.#register();
+      const answer = await this.#store.exchange(outgoing.message, locks);
+      const tookMs = this.#clock.nowMs() - startMs;
       this.#restUntilMs = startMs + tookMs + Math.min(tookMs, pauseMaxMs);
       this.#observer.synced(tookMs / 1000, outgoing.charges.length, true);
       if (!answer.stale) return answer;
-      await this.#beginAnew();
+      this.#beginAnew();
     } catch (error) {
       // What is locked although locked users were passed over is no user: to wait for it is to wait for the store.
       if (error instanceof UsersLockedError && locks === 'wait')
-        this.#skipLockedUntilMs = performance.now() + skipLockedMs;
+        this.#skipLockedUntilMs = this.#clock.nowMs() + skipLockedMs;
       else this.#failed(error, startMs);
     }
     takeBack(this.#books, outgoing);
@@ -166,7 +183,7 @@ export class Sync {
   }
 
   #failed(error: unknown, startMs: number): void {
-    const nowMs = performance.now();
+    const nowMs = this.#clock.nowMs();
     this.#failures += 1;
     const pauseMs = Math.min(pauseMaxMs, retryMs * 2 ** Math.min(this.#failures - 1, 10));
     this.#restUntilMs = nowMs + Math.max(pauseMs, Math.min(nowMs - startMs, pauseMaxMs));
@@ -181,10 +198,11 @@ export class Sync {
   }
 
   /** Fenced: this process was taken for dead. It goes on as a new instance, which claims what is in use here. */
-  async #beginAnew(): Promise<void> {
+  #beginAnew(): void {
     const fenced = this.#instance;
     for (const { lease } of this.#books.lines.values()) forfeitSpare(lease);
-    this.#instance = await registerInstance(this.#database.db);
+    this.#instance = uuidv7();
+    this.#isRegistered = false;
     this.#seq = 0;
     for (const line of this.#books.lines.values()) this.#books.dirty.add(line);
     this.#log.warn({ fenced, instance: this.#instance }, 'this instance was fenced and goes on as a new one');
@@ -192,7 +210,7 @@ export class Sync {
 
   async #fence(id: string, seq: number | null): Promise<void> {
     try {
-      const isFenced = await fenceInstance(this.#database.db, id, seq);
+      const isFenced = await this.#store.fence(id, seq);
       if (isFenced && id !== this.#instance) {
         this.#log.warn({ instance: id }, 'an instance has stopped and was fenced; its leases are free');
       }
@@ -208,14 +226,14 @@ export class Sync {
   }
 
   async #handIn(): Promise<number> {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#callOff?.();
     await this.#running;
     const { owed } = this.#books;
-    const untilMs = performance.now() + closeMaxMs;
-    while (owed.size > 0 && performance.now() < untilMs) {
+    const untilMs = this.#clock.nowMs() + closeMaxMs;
+    while (owed.size > 0 && this.#clock.nowMs() < untilMs) {
       const before = owed.size;
       await this.#exchangeOnce();
-      if (owed.size === before) await new Promise((resolve) => setTimeout(resolve, retryMs));
+      if (owed.size === before) await new Promise<void>((resolve) => void this.#clock.after(retryMs, resolve));
     }
     // When this fails the others fence us in a while, as if we had died.
     if (owed.size === 0) await this.#fence(this.#instance, null);

@@ -2,20 +2,21 @@
 // ends its leases for good. No clocks are compared: whoever watches counts its own seconds.
 
 import { sql } from 'kysely';
-import { v7 as uuidv7 } from 'uuid';
 import { type Db, isPostgres, transact } from './database.ts';
 
 /** How long what is over stays, for a human who looks for it: instances, and changes that everybody has heard of. */
 const pastKeptDays = 1;
 
-/** Enters a new instance, clears away what is long past, and returns its id. */
-export async function registerInstance(db: Db): Promise<string> {
+/** Enters a new instance, unless it is known already, and clears away what is long past. */
+export async function registerInstance(db: Db, id: string): Promise<void> {
   const before = new Date(Date.now() - pastKeptDays * 86_400_000).toISOString();
   await db.deleteFrom('instances').where(sql<boolean>`fenced`).where('started_at', '<', before).execute();
   await db.deleteFrom('changes').where('at', '<', before).execute();
-  const id = uuidv7();
-  await db.insertInto('instances').values({ id, seq: 0 }).execute();
-  return id;
+  await db
+    .insertInto('instances')
+    .values({ id, seq: 0 })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
 }
 
 /**

@@ -2,9 +2,12 @@
 
 import pino from 'pino';
 import type { Test } from 'tap';
+import { v7 as uuidv7 } from 'uuid';
 import type { ErrorCode } from '../../src/errors.ts';
 import { type Caller, type Hold, type Meter, type MeterObserver, openMeter } from '../../src/meter/meter.ts';
 import type { Database } from '../../src/store/database.ts';
+import { registerInstance } from '../../src/store/instances.ts';
+import { openStoreDoor } from '../../src/store/sync/door.ts';
 import type { Change, Charge } from '../../src/store/sync/exchange.ts';
 
 export interface Observed {
@@ -33,7 +36,7 @@ export async function openTestMeter(t: Test, database: Database): Promise<TestMe
     synced: () => {},
     silent: () => {},
   };
-  const meter = await openMeter({ database, log: pino({ level: 'silent' }), observer });
+  const meter = await openMeter({ store: openStoreDoor(database), log: pino({ level: 'silent' }), observer });
   t.teardown(() => meter.close());
   return { meter, observed };
 }
@@ -66,4 +69,11 @@ export async function tryHold(meter: Meter, caller: Caller, cost: number): Promi
   } catch (error) {
     return (error as { code: ErrorCode }).code;
   }
+}
+
+/** Enters an instance that this test plays itself, and returns its id. */
+export async function addInstance({ db }: Database): Promise<string> {
+  const id = uuidv7();
+  await registerInstance(db, id);
+  return id;
 }

@@ -7,9 +7,9 @@ import t, { type Test } from 'tap';
 import type { Hold } from '../../src/meter/meter.ts';
 import { deductUserCredits } from '../../src/store/credits.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
-import { fenceInstance, registerInstance } from '../../src/store/instances.ts';
+import { fenceInstance } from '../../src/store/instances.ts';
 import { dialects, migratedDatabase, openAgain, type TestDatabase } from '../helpers/databases.ts';
-import { addUser, callerOf, callOnce, openTestMeter, tryHold } from '../helpers/meters.ts';
+import { addInstance, addUser, callerOf, callOnce, openTestMeter, tryHold } from '../helpers/meters.ts';
 import { until } from '../helpers/until.ts';
 
 for (const dialect of dialects) {
@@ -92,7 +92,7 @@ t.test('postgres: a gateway that vanishes in the middle of an exchange does not 
   const test = await migratedDatabase(t, 'postgres');
   await addUser(test.database, 'u', 100);
   const { meter } = await openTestMeter(t, test.database);
-  const instance = await registerInstance(test.database.db);
+  const instance = await addInstance(test.database);
   const vanished = await openAgain(t, test).exchangePool?.connect();
   await vanished?.query('BEGIN');
   await vanished?.query('UPDATE instances SET seq = 1 WHERE id = $1', [instance]);
@@ -112,7 +112,7 @@ t.test('postgres: credits are sold once whatever the isolation level of the data
   const { rows } = await sql`SHOW default_transaction_isolation`.execute(database.db);
   t.match(rows, [{ default_transaction_isolation: 'repeatable read' }]);
   const { meter } = await openTestMeter(t, database);
-  const lease = { user_id: 'u', key_id: '', instance: await registerInstance(database.db), amount: 60 };
+  const lease = { user_id: 'u', key_id: '', instance: await addInstance(database), amount: 60 };
   const outcome = await whileLocked(t, test, 'SELECT 1 FROM users FOR UPDATE', async (waiting, trx) => {
     const sold = tryHold(meter, callerOf('u'), 60);
     await waiting();

@@ -1,17 +1,17 @@
 import { sql } from 'kysely';
 import t from 'tap';
 import type { Database } from '../../src/store/database.ts';
-import { fenceInstance, registerInstance } from '../../src/store/instances.ts';
+import { fenceInstance } from '../../src/store/instances.ts';
 import { type Charge, exchange, type SyncMessage, type SyncReply } from '../../src/store/sync/exchange.ts';
 import type { LeaseAsk } from '../../src/store/sync/grants.ts';
 import { dialects, migratedDatabase, openAgain } from '../helpers/databases.ts';
-import { addUser } from '../helpers/meters.ts';
+import { addInstance, addUser } from '../helpers/meters.ts';
 
 for (const dialect of dialects) {
   t.test(`${dialect}: a charge that arrives twice is booked once`, async (t) => {
     const { database } = await migratedDatabase(t, dialect);
     await addUser(database, 'u', 100);
-    const instance = await registerInstance(database.db);
+    const instance = await addInstance(database);
     const first = charge('c1', 5);
     await talk(database, { instance, seq: 1, charges: [first] });
     const reply = await talk(database, { instance, seq: 2, charges: [first, charge('c2', 7)], leases: [ask({})] });
@@ -25,7 +25,7 @@ for (const dialect of dialects) {
   t.test(`${dialect}: a message that comes after a later one is stale and changes nothing`, async (t) => {
     const { database } = await migratedDatabase(t, dialect);
     await addUser(database, 'u', 100);
-    const instance = await registerInstance(database.db);
+    const instance = await addInstance(database);
     await talk(database, { instance, seq: 2, leases: [ask({ keep: 3 })] });
     const late = await exchange(
       database,
@@ -40,7 +40,7 @@ for (const dialect of dialects) {
   t.test(`${dialect}: a fenced instance is told so, and its leases are free`, async (t) => {
     const { database } = await migratedDatabase(t, dialect);
     await addUser(database, 'u', 100);
-    const [one, other] = [await registerInstance(database.db), await registerInstance(database.db)];
+    const [one, other] = [await addInstance(database), await addInstance(database)];
     await talk(database, { instance: one, seq: 1, leases: [ask({ need: 100 })] });
     t.equal(await fenceInstance(database.db, one, 0), false, 'it has moved since');
     t.equal(await fenceInstance(database.db, one, 1), true);
@@ -54,7 +54,7 @@ for (const dialect of dialects) {
 
   t.test(`${dialect}: a charge whose user is gone goes to the ledger alone and is reported`, async (t) => {
     const { database } = await migratedDatabase(t, dialect);
-    const instance = await registerInstance(database.db);
+    const instance = await addInstance(database);
     const reply = await talk(database, { instance, seq: 1, charges: [charge('c1', 5)], leases: [ask({ need: 5 })] });
     t.same(reply.gone, ['u']);
     t.ok(reply.done.has('u'));
@@ -65,7 +65,7 @@ for (const dialect of dialects) {
   t.test(`${dialect}: charges that take a balance below zero are told as overdraft`, async (t) => {
     const { database } = await migratedDatabase(t, dialect);
     await addUser(database, 'u', 3);
-    const instance = await registerInstance(database.db);
+    const instance = await addInstance(database);
     t.equal((await talk(database, { instance, seq: 1, charges: [charge('c1', 5)] })).overdraft, 2);
     t.equal((await talk(database, { instance, seq: 2, charges: [charge('c2', 5)] })).overdraft, 5);
   });
@@ -73,7 +73,7 @@ for (const dialect of dialects) {
   t.test(`${dialect}: an instance hears which of its leases are asked for, until it has emptied them`, async (t) => {
     const { database } = await migratedDatabase(t, dialect);
     await addUser(database, 'u', 100);
-    const [one, other] = [await registerInstance(database.db), await registerInstance(database.db)];
+    const [one, other] = [await addInstance(database), await addInstance(database)];
     await talk(database, { instance: one, seq: 1, leases: [ask({ need: 80 })] });
     t.match((await talk(database, { instance: other, seq: 1, leases: [ask({ need: 50 })] })).leases, [
       { answer: 'again' },
@@ -93,7 +93,7 @@ for (const dialect of dialects) {
     const { database } = await migratedDatabase(t, dialect);
     const users = Array.from({ length: 500 }, (_, index) => ({ id: `u${index}`, name: 'n', credits: 10 }));
     await database.db.insertInto('users').values(users).execute();
-    const instance = await registerInstance(database.db);
+    const instance = await addInstance(database);
     const charges = Array.from({ length: 1000 }, (_, index) => ({
       ...charge(`c${index}`, 3),
       user: `u${index % 500}`,
@@ -113,7 +113,7 @@ t.test(
     const { database } = test;
     await addUser(database, 'u', 100);
     await addUser(database, 'v', 100);
-    const instance = await registerInstance(database.db);
+    const instance = await addInstance(database);
     const leases = [ask({ need: 1 }), ask({ user: 'v', need: 1 })];
     await openAgain(t, test)
       .db.transaction()

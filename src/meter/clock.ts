@@ -1,0 +1,20 @@
+// What time it is for the meter, and its only way to wait: one place, so that a simulation can let an hour pass in a
+// second. Spans are told by a clock that only goes forward; the time of day is for people to read, and may jump.
+
+export interface Clock {
+  /** Milliseconds since some moment. Never goes back. */
+  nowMs(): number;
+  /** The time of day. */
+  date(): Date;
+  /** Runs something once, later; the function that is returned calls it off. */
+  after(delayMs: number, run: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  nowMs: () => performance.now(),
+  date: () => new Date(),
+  after: (delayMs, run) => {
+    const timer = setTimeout(run, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
