@@ -30,7 +30,8 @@ import { ProviderClient } from './identity/provider-client.ts';
 import { Sessions } from './identity/sessions.ts';
 import { signIn } from './identity/sign-in/sign-in.ts';
 import { TokenUsers } from './identity/token-users.ts';
-import { type Meter, type MeterObserver, openMeter } from './meter/meter.ts';
+import type { Meter, MeterObserver } from './meter/meter.ts';
+import { openMeter } from './meter/open-meter.ts';
 import { DriftWatch } from './observability/drift.ts';
 import { createLogger } from './observability/logger.ts';
 import { Metrics } from './observability/metrics.ts';
@@ -49,9 +50,9 @@ export interface Gateway {
   readonly log: Logger;
   /**
    * Ends calls in flight within `shutdownTimeout`, hands in all charges, frees everything. Returns how many charges the
-   * store did not take. Safe to call twice.
+   * store did not take: they stay in the journal. Safe to call twice.
    */
-  close(): Promise<{ chargesLost: number }>;
+  close(): Promise<{ chargesLeft: number }>;
 }
 
 export interface StartOptions {
@@ -66,13 +67,13 @@ const keepAliveTimeoutMs = 75_000;
 export async function startGateway(config: Config, { logTo = 1 }: StartOptions = {}): Promise<Gateway> {
   const log = createLogger(config.log, logTo);
   const closers: (() => Promise<unknown>)[] = [];
-  let chargesLost = 0;
-  let closing: Promise<{ chargesLost: number }> | null = null;
+  let chargesLeft = 0;
+  let closing: Promise<{ chargesLeft: number }> | null = null;
   // The last that was opened is closed first.
   const closeAll = async () => {
     log.info('tollgate is stopping');
     for (const closer of closers.toReversed()) await closer();
-    return { chargesLost };
+    return { chargesLeft };
   };
   const close = () => {
     closing ??= closeAll();
@@ -88,14 +89,19 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
     const driftWatch = new DriftWatch(database.db, log);
     const metrics = new Metrics({ meterState: () => meter.state(), ledgerDrift: () => driftWatch.drift });
     const store = openStoreDoor(database);
-    const meter = await openMeter({ store, log, observer: meterObserver(metrics, identities.callers, log) });
+    const journal = { dataDir: config.dataDir, fsync: config.journal.fsync };
+    const meter = await openMeter({ store, journal, log, observer: meterObserver(metrics, identities.callers, log) });
     closers.push(async () => {
-      chargesLost = await meter.close();
+      chargesLeft = await meter.close();
     });
     driftWatch.start();
     closers.push(() => driftWatch.stop());
 
-    const ops = createOps({ metrics, obstacles: () => obstaclesOf(meter, closing !== null) });
+    const ops = createOps({
+      metrics,
+      obstacles: () => obstaclesOf(meter, closing !== null),
+      warnings: () => warningsOf(meter),
+    });
     closers.push(() => ops.close());
     const openCalls = new OpenCalls();
     const app = await createServer(config, { log, meter, openCalls, identities, metrics, db: database.db });
@@ -268,6 +274,7 @@ function meterObserver(metrics: Metrics, callers: Callers, log: Logger): MeterOb
     admittedWhileDown: () => metrics.admittedWhileDown(),
     synced: (seconds, charges) => metrics.synced(seconds, charges),
     overdrawn: (credits) => metrics.overdrawn(credits),
+    setAside: () => metrics.setAside(),
     changed: (changes) => callers.forget(changes),
     silent: () => callers.forgetAll(),
   };
@@ -277,4 +284,9 @@ function obstaclesOf(meter: Meter, isClosing: boolean): string[] {
   const obstacles = isClosing ? ['shutting down'] : [];
   if (!meter.state().isStoreUp) obstacles.push('the database does not answer');
   return obstacles;
+}
+
+function warningsOf(meter: Meter): string[] {
+  const { journalFault } = meter.state();
+  return journalFault === null ? [] : [`the journal cannot be written: ${journalFault}`];
 }

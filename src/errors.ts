@@ -65,6 +65,7 @@ export const errorTable = {
     message: 'Enough credits, but they are reserved by other calls for the moment. Try again shortly.',
   },
   TG_STORE_UNAVAILABLE: { status: 503, message: 'Credits cannot be checked for the moment. Try again shortly.' },
+  TG_JOURNAL_FULL: { status: 503, message: 'Charges cannot be kept for the moment. Try again shortly.' },
   TG_AUTH_UNAVAILABLE: {
     status: 503,
     message: 'The access token cannot be checked for the moment. Try again shortly.',

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import t from 'tap';
 import { hashKey } from '../src/identity/api-keys.ts';
 import { rotateKey } from '../src/store/keys.ts';
-import { dialects } from './helpers/databases.ts';
+import { dialects, temporaryFolder } from './helpers/databases.ts';
 import { noteLog } from './helpers/evidence.ts';
 import { startTestGateway, type TestGateway } from './helpers/gateways.ts';
 import { until } from './helpers/until.ts';
@@ -309,6 +309,7 @@ t.test('a gateway that cannot start leaves nothing open and says why', async (t)
   const { parseConfig } = await import('../src/config/config.ts');
   const { startGateway } = await import('../src/app.ts');
   const text = `server: { host: 127.0.0.1, port: ${port} }\nops: { port: 0 }
+dataDir: ${await temporaryFolder(t)}
 database: { url: "${gate.test.url}" }\nupstreams: { api: "http://127.0.0.1:1" }\nroutes:\n${everything}`;
   await t.rejects(startGateway(parseConfig(text, { file: 'x', env: {} }).config, { logTo: { write: noteLog } }), {
     code: 'EADDRINUSE',

@@ -50,7 +50,7 @@ const offenders: readonly [rule: string, path: string, code: string, answer: str
     "import { openDatabase } from '../store/database.ts';",
     'call openDatabase',
   ],
-  ['edge opens no meter', 'src/api/a.ts', "import * as m from '../meter/meter.ts';", 'call openMeter'],
+  ['edge opens no meter', 'src/api/a.ts', "import * as m from '../meter/open-meter.ts';", 'call openMeter'],
   [
     'edge makes no logger',
     'src/observability/a.ts',

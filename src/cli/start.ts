@@ -11,7 +11,7 @@ export const startCommand: Command = {
   details:
     'Creates the tables or brings them up to date first, unless database.migrate is false. Logs to stdout. SIGTERM and ' +
     'Ctrl-C let calls in flight end within server.shutdownTimeout; a second one ends it at once. ' +
-    'Exit code 1: the database did not take the last charges.',
+    'Exit code 1: the database did not take the last charges; they stay in the journal of dataDir, and the next start hands them in.',
   examples: ['start', 'start --config /etc/tollgate/gateway.yaml'],
   run: async ({ configFile, env }) => {
     const config = loadConfig({ file: configFile, env });
@@ -20,7 +20,7 @@ export const startCommand: Command = {
     const { startGateway } = await import('../app.ts');
     const gateway = await startGateway(config);
     await stop;
-    const { chargesLost } = await gateway.close();
-    return chargesLost === 0 ? exitCodes.done : exitCodes.failed;
+    const { chargesLeft } = await gateway.close();
+    return chargesLeft === 0 ? exitCodes.done : exitCodes.failed;
   },
 };

@@ -186,6 +186,7 @@ export interface Config {
   /** `url` is never empty: `sqlite:PATH` or `postgres(ql)://…`. */
   readonly database: Readonly<Omit<ConfigFile['database'], 'url'> & { url: string }>;
   readonly dataDir: string;
+  readonly journal: { readonly fsync: 'always' | 'interval' | 'never' };
   readonly plans: Readonly<Record<string, Readonly<ConfigFile['plans'][string]>>>;
   /** A key of `plans`. */
   readonly defaultPlan: string;

@@ -36,6 +36,7 @@ export function normalise(file: ConfigFile, { env, readFile }: Sources): Config 
     log: file.log,
     database: { ...database, url },
     dataDir,
+    journal: file.journal,
     plans: nameless({ Basic: { startingCredits: 5000 }, ...file.plans }),
     defaultPlan: file.defaultPlan,
     topUpUrl: file.topUpUrl === undefined ? null : new URL(file.topUpUrl).href,

@@ -71,6 +71,18 @@ const planSchema = Type.Object(
   { description: 'A named set of starting credits. `Basic` is always there.' },
 );
 
+const journalSchema = Type.Object(
+  {
+    fsync: Type.Enum(['always', 'interval', 'never'], {
+      description:
+        'When settled charges are forced to the disk: at the end of each turn of the event loop, each 100 ms, or as the ' +
+        'system likes. It matters when the power fails, not when the process does.',
+      default: 'interval',
+    }),
+  },
+  { description: 'The journal, in which charges are kept until the database has them.' },
+);
+
 /** The schema of gateway.yaml. */
 export const configSchema = Type.Object(
   {
@@ -82,6 +94,7 @@ export const configSchema = Type.Object(
       ...text('The folder of the SQLite file and what else this process keeps.', 'data'),
       default: 'data',
     }),
+    journal: journalSchema,
     plans: Type.Record(
       Type.String({ pattern: '^[^\\s\\x00-\\x1f\\x7f]([^\\x00-\\x1f\\x7f]{0,62}[^\\s\\x00-\\x1f\\x7f])?$' }),
       planSchema,

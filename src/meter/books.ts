@@ -1,21 +1,17 @@
 // What one gateway process knows in memory: accounts, leases with their waiting lines, charges that the store has not
 // acknowledged, and counts of calls that moved no credits. The meter writes here, the sync empties it.
 
-import type { Charge, Tally } from '../store/sync/exchange.ts';
+import type { JournalOptions } from '../journal/journal.ts';
+import type { Tally } from '../store/sync/exchange.ts';
 import { type Account, openLease } from './lease.ts';
 import type { Line } from './line.ts';
-
-export interface OwedCharge {
-  readonly charge: Charge;
-  readonly line: Line;
-  readonly settledAtMs: number;
-}
+import { Owed } from './owed.ts';
 
 export interface Books {
   readonly accounts: Map<string, Account>;
   readonly lines: Map<string, Line>;
-  /** Settled, in the order of settling, until acknowledged. By charge id. */
-  readonly owed: Map<string, OwedCharge>;
+  /** Settled, until acknowledged. */
+  readonly owed: Owed;
   /** Lines with something to tell the store: calls in line, credits to give back, charges. */
   readonly dirty: Set<Line>;
   /** How many calls wait in all lines. */
@@ -26,15 +22,17 @@ export interface Books {
 /** Counts beyond so many users, routes and hours at once are dropped: they are not money. */
 const talliesMax = 10_000;
 
-export function openBooks(): Books {
-  return {
+/** Empty books, with a journal that is opened. Throws what the system says when that cannot be. */
+export function openBooks(journal: JournalOptions): Books {
+  const books: Books = {
     accounts: new Map(),
     lines: new Map(),
-    owed: new Map(),
+    owed: new Owed(journal, (user, key) => lineOf(books, user, key, journal.clock.nowMs())),
     dirty: new Set(),
     waitingCalls: 0,
     tallies: new Map(),
   };
+  return books;
 }
 
 /** The line of a user's lease, or of a limited key's; made when there is none. */

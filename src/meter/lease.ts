@@ -175,6 +175,15 @@ export function forgetMessage(lease: Lease): void {
   lease.sending = 0;
 }
 
+/** The store does not take a charge of so many credits, which are not owed any more. */
+export function writeOff(lease: Lease, cost: number): void {
+  assert.ok(lease.sending === 0, 'nothing is written off while a message is under way');
+  lease.unsent -= cost;
+  lease.account.unsent -= cost;
+  lease.amount -= cost;
+  assertSound(lease);
+}
+
 /** This instance was fenced: what no call uses may have been granted to another already. */
 export function forfeitSpare(lease: Lease): void {
   lease.amount = lease.held + lease.unsent;

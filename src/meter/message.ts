@@ -3,12 +3,13 @@
 
 import type { SyncMessage, SyncReply } from '../store/sync/exchange.ts';
 import type { LeaseAsk } from '../store/sync/grants.ts';
-import { type Books, dropLine, lineOf, type OwedCharge } from './books.ts';
+import { type Books, dropLine, lineOf } from './books.ts';
 import { applyAnswer, askOf, forgetMessage, isLow, spareOf } from './lease.ts';
 import { endReservedWaits, type Line, refuseLine, serveLine } from './line.ts';
+import type { OwedCharge } from './owed.ts';
 
 /** Limits of one message: they bound the time a transaction holds its locks. */
-const chargesMax = 1_000;
+export const chargesMax = 1_000;
 const usersMax = 500;
 /** A lease that no call has used for so long is given back. */
 const idleAfterMs = 60_000;
@@ -20,8 +21,16 @@ export interface Outgoing {
   readonly charges: readonly OwedCharge[];
 }
 
+/** Who sends it as which of its messages, with how many charges at most. */
+export interface Sender {
+  readonly instance: string;
+  readonly seq: number;
+  readonly charges: number;
+}
+
 /** Takes up to the limits of one message; what is left over stays for the next. */
-export function makeMessage(books: Books, instance: string, seq: number, nowMs: number): Outgoing {
+export function makeMessage(books: Books, { instance, seq, charges: most }: Sender, nowMs: number): Outgoing {
+  books.owed.refill();
   const users = new Set<string>();
   const lines = new Set<Line>();
   const take = (line: Line) => {
@@ -34,7 +43,7 @@ export function makeMessage(books: Books, instance: string, seq: number, nowMs: 
   for (const line of books.dirty) if (line.waiting.length > 0) take(line);
   const charges: OwedCharge[] = [];
   for (const owed of books.owed.values()) {
-    if (charges.length >= chargesMax) break;
+    if (charges.length >= most) break;
     if (take(owed.line)) charges.push(owed);
   }
   for (const line of books.dirty) take(line);
@@ -56,7 +65,7 @@ export function makeMessage(books: Books, instance: string, seq: number, nowMs: 
 
 /** Works the reply in: charges that are done are forgotten, leases are what the store says, calls in line are answered. */
 export function applyReply(books: Books, outgoing: Outgoing, reply: SyncReply, nowMs: number): void {
-  for (const { charge } of outgoing.charges) if (reply.done.has(charge.user)) books.owed.delete(charge.id);
+  books.owed.remove(outgoing.charges.filter(({ charge }) => reply.done.has(charge.user)));
   const answers = new Map(reply.leases.map((answer) => [`${answer.user} ${answer.key}`, answer]));
   for (const [line, ask] of outgoing.lines) {
     const answer = answers.get(`${ask.user} ${ask.key}`);

@@ -5,16 +5,20 @@
 import { strict as assert } from 'node:assert';
 import type { BaseLogger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
+import type { Clock } from '../clock.ts';
 import { type ErrorCode, TollgateError } from '../errors.ts';
+import type { Adoption } from '../journal/adoption.ts';
+import type { Files } from '../journal/files.ts';
+import type { InstanceFolder } from '../journal/folder.ts';
+import type { FsyncPolicy } from '../journal/writer.ts';
 import type { StoreDoor } from '../store/sync/door.ts';
 import type { Charge } from '../store/sync/exchange.ts';
 import { hourOf } from '../store/sync/statements.ts';
-import { type Books, countCall, lineOf, openBooks } from './books.ts';
-import { type Clock, systemClock } from './clock.ts';
+import { type Books, countCall, lineOf } from './books.ts';
 import { creditsLeft, releaseHold, settleHold, takeHold } from './lease.ts';
 import { type Line, rememberedRefusal, serveLine } from './line.ts';
 import { hasNews } from './message.ts';
-import { Sync, type SyncObserver } from './sync.ts';
+import type { Sync, SyncObserver } from './sync.ts';
 
 /** Who pays. `request.user` satisfies it. */
 export interface Caller {
@@ -47,10 +51,19 @@ export interface MeterObserver extends SyncObserver {
 
 export interface MeterOptions {
   readonly store: StoreDoor;
+  /** Where settled charges are kept until the store has them. */
+  readonly journal: MeterJournal;
   readonly log: BaseLogger;
   readonly observer: MeterObserver;
   /** The system's where none is given. */
   readonly clock?: Clock;
+}
+
+export interface MeterJournal {
+  readonly dataDir: string;
+  readonly fsync: FsyncPolicy;
+  /** The system's where none are given. */
+  readonly files?: Files;
 }
 
 /** What the meter looks like from outside: for metrics and health. */
@@ -62,33 +75,38 @@ export interface MeterState {
   readonly leasedCredits: number;
   readonly unsentCharges: number;
   readonly oldestUnsentSeconds: number;
+  /** What is wrong with the journal, for people; null while it is written. */
+  readonly journalFault: string | null;
 }
 
 /** Calls in line beyond this are refused. */
 const waitingMax = 10_000;
-/** Settled charges in memory beyond this stop new holds: what a crash could lose stays bounded. */
-const unsentMax = 10_000;
 
-/** Opens the meter as a new instance in the database. Throws what the driver throws when the database is down. */
-export async function openMeter({ clock = systemClock, ...options }: MeterOptions): Promise<Meter> {
-  const books = openBooks();
-  const sync = new Sync(books, { clock, ...options });
-  await sync.start();
-  return new Meter(books, sync, { clock, ...options });
+/** What a meter is made of; it closes them. */
+export interface Parts {
+  readonly books: Books;
+  readonly sync: Sync;
+  readonly adoption: Adoption;
+  readonly folder: InstanceFolder;
 }
 
 export class Meter {
   readonly #books: Books;
   readonly #sync: Sync;
+  readonly #adoption: Adoption;
+  readonly #folder: InstanceFolder;
   readonly #observer: MeterObserver;
   readonly #log: BaseLogger;
   readonly #clock: Clock;
   readonly #open = new Map<Hold, Line>();
   #isClosing = false;
+  #closing: Promise<number> | null = null;
 
-  constructor(books: Books, sync: Sync, { observer, log, clock }: Required<MeterOptions>) {
+  constructor({ books, sync, adoption, folder }: Parts, { observer, log, clock }: MeterOptions & { clock: Clock }) {
     this.#books = books;
     this.#sync = sync;
+    this.#adoption = adoption;
+    this.#folder = folder;
     this.#observer = observer;
     this.#log = log;
     this.#clock = clock;
@@ -116,7 +134,10 @@ export class Meter {
 
   #obstacle(): ErrorCode | null {
     if (this.#isClosing) return 'TG_SHUTTING_DOWN';
-    return this.#books.owed.size >= unsentMax ? 'TG_STORE_UNAVAILABLE' : null;
+    const { owed } = this.#books;
+    if (owed.journal.isFull) return 'TG_JOURNAL_FULL';
+    if (owed.journal.fault === null) return null;
+    return owed.isMemoryFull || !this.#sync.isUp ? 'TG_JOURNAL_FULL' : null;
   }
 
   #wait(line: Line, caller: Caller, call: Call, nowMs: number): Promise<Hold> {
@@ -158,7 +179,7 @@ export class Meter {
     settleHold(line.lease, hold.cost);
     const { chargeId: id, userId: user, keyId: key, cost, route, requestId } = hold;
     const charge: Charge = { id, user, key, cost, route, status, requestId, at: this.#clock.date().toISOString() };
-    this.#books.owed.set(id, { charge, line, settledAtMs: this.#clock.nowMs() });
+    this.#books.owed.add(charge, line);
     this.#observer.charged(charge, creditsLeft(line.lease.account));
     this.#sync.schedule();
   }
@@ -227,20 +248,33 @@ export class Meter {
       holdsOpen: this.#open.size,
       oldestHoldSeconds: oldestHold === undefined ? 0 : (nowMs - oldestHold.takenAtMs) / 1000,
       leasedCredits,
-      unsentCharges: this.#books.owed.size,
+      unsentCharges: this.#books.owed.size + this.#adoption.charges,
+      journalFault: this.#books.owed.journal.fault,
       oldestUnsentSeconds: oldestOwed === undefined ? 0 : (nowMs - oldestOwed.settledAtMs) / 1000,
     };
   }
 
   /**
    * Takes no more holds and hands in every charge; call it when all calls have ended. Returns how many charges the store
-   * did not take. Safe to call twice.
+   * did not take: they stay in the journal, for the next who starts. Safe to call twice.
    */
-  async close(): Promise<number> {
+  close(): Promise<number> {
     this.#isClosing = true;
-    const lost = await this.#sync.close();
-    if (lost > 0) this.#log.error({ charges: lost }, 'charges could not be handed in before the end');
-    return lost;
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<number> {
+    const [left] = await Promise.all([this.#sync.close(), this.#adoption.stop()]);
+    const { journal } = this.#books.owed;
+    journal.close();
+    this.#folder.discard();
+    if (left === 0) return 0;
+    const { fault } = journal;
+    if (fault === null) this.#log.warn({ charges: left }, 'charges stay in the journal: the next start hands them in');
+    else
+      this.#log.error({ charges: left, fault }, 'charges could not be handed in and are in no journal: they are lost');
+    return left;
   }
 }
 

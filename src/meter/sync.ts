@@ -3,22 +3,22 @@
 
 import type { BaseLogger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
+import type { Clock } from '../clock.ts';
+import type { SetAside } from '../journal/set-aside.ts';
+import { isBadData } from '../store/outage.ts';
 import type { StoreDoor } from '../store/sync/door.ts';
 import type { Change, LockPolicy, SyncReply } from '../store/sync/exchange.ts';
 import { UsersLockedError } from '../store/sync/transaction.ts';
 import type { Books } from './books.ts';
-import type { Clock } from './clock.ts';
-import { forfeitSpare } from './lease.ts';
+import { forfeitSpare, writeOff } from './lease.ts';
 import { endSilentWaits } from './line.ts';
-import { applyReply, makeMessage, markIdle, type Outgoing, takeBack } from './message.ts';
+import { applyReply, chargesMax, makeMessage, markIdle, type Outgoing, takeBack } from './message.ts';
 import { Watch } from './watch.ts';
 
 /** The shortest time between the starts of two exchanges: with calls in line, with charges, with nothing to say. */
 const waitingPaceMs = 10;
 const chargesPaceMs = 50;
 const heartbeatMs = 500;
-/** So many charges at once need no waiting for more. */
-const fullMessageCharges = 1_000;
 /** After a slow exchange the pause is as long as it took, at most this. */
 const pauseMaxMs = 1_000;
 /** The first pause after a failure; it doubles up to `pauseMaxMs`. */
@@ -37,6 +37,8 @@ export interface SyncObserver {
   /** `isUp` is false when there was no reply. */
   synced(seconds: number, charges: number, isUp: boolean): void;
   overdrawn(credits: number): void;
+  /** A charge that the store does not take was put aside for people to look into. */
+  setAside(): void;
   /** Identities that changed; each is told once for each minute in which the store tells it. */
   changed(changes: readonly Change[]): void;
   /** The store has been silent for so long that cached identities must not be trusted any more. */
@@ -44,7 +46,10 @@ export interface SyncObserver {
 }
 
 export interface SyncOptions {
+  /** The id of this process, new with each start. */
+  readonly instance: string;
   readonly store: StoreDoor;
+  readonly setAside: SetAside;
   readonly clock: Clock;
   readonly log: BaseLogger;
   readonly observer: SyncObserver;
@@ -57,8 +62,9 @@ export class Sync {
   readonly #books: Books;
   readonly #log: BaseLogger;
   readonly #observer: SyncObserver;
+  readonly #setAside: SetAside;
   readonly #watch = new Watch();
-  #instance = uuidv7();
+  #instance: string;
   #isRegistered = false;
   #seq = 0;
   #callOff: (() => void) | null = null;
@@ -69,13 +75,17 @@ export class Sync {
   #repliedAtMs = 0;
   #failures = 0;
   #skipLockedUntilMs = 0;
+  /** How many charges the next message carries: fewer while one is looked for that the store does not take. */
+  #chargesMax = chargesMax;
   #sweptAtMs = 0;
   #isSilent = false;
   #closing: Promise<number> | null = null;
   #seenChanges = new Set<number>();
 
-  constructor(books: Books, { store, clock, log, observer }: SyncOptions) {
+  constructor(books: Books, { instance, store, setAside, clock, log, observer }: SyncOptions) {
+    this.#instance = instance;
     this.#books = books;
+    this.#setAside = setAside;
     this.#store = store;
     this.#clock = clock;
     this.#log = log;
@@ -116,7 +126,7 @@ export class Sync {
 
   #paceMs(): number {
     const { waitingCalls, owed, dirty } = this.#books;
-    if (waitingCalls > 0 || owed.size >= fullMessageCharges) return waitingPaceMs;
+    if (waitingCalls > 0 || owed.size >= chargesMax) return waitingPaceMs;
     return owed.size > 0 || dirty.size > 0 ? chargesPaceMs : heartbeatMs;
   }
 
@@ -136,7 +146,11 @@ export class Sync {
       markIdle(this.#books, startMs);
     }
     this.#seq += 1;
-    const outgoing = makeMessage(this.#books, this.#instance, this.#seq, startMs);
+    const outgoing = makeMessage(
+      this.#books,
+      { instance: this.#instance, seq: this.#seq, charges: this.#chargesMax },
+      startMs,
+    );
     const answer = await this.#ask(outgoing, startMs);
     // Outside of what may fail: a book that does not add up must not be taken for a store that is down.
     if (answer !== null) this.#heard(outgoing, answer, this.#clock.nowMs());
@@ -151,9 +165,17 @@ export class Sync {
       const tookMs = this.#clock.nowMs() - startMs;
       this.#restUntilMs = startMs + tookMs + Math.min(tookMs, pauseMaxMs);
       this.#observer.synced(tookMs / 1000, outgoing.charges.length, true);
-      if (!answer.stale) return answer;
+      if (!answer.stale) {
+        this.#chargesMax = Math.min(chargesMax, this.#chargesMax * 2);
+        return answer;
+      }
       this.#beginAnew();
     } catch (error) {
+      if (isBadData(error) && outgoing.charges.length > 0) {
+        takeBack(this.#books, outgoing);
+        this.#narrowDown(outgoing, error as Error);
+        return null;
+      }
       // What is locked although locked users were passed over is no user: to wait for it is to wait for the store.
       if (error instanceof UsersLockedError && locks === 'wait')
         this.#skipLockedUntilMs = this.#clock.nowMs() + skipLockedMs;
@@ -161,6 +183,17 @@ export class Sync {
     }
     takeBack(this.#books, outgoing);
     return null;
+  }
+
+  /** The store does not take one of these charges: half of them are tried next, and one that is alone is set aside. */
+  #narrowDown({ charges }: Outgoing, why: Error): void {
+    this.#chargesMax = Math.ceil(charges.length / 2);
+    const [first] = charges;
+    if (charges.length > 1 || first === undefined) return;
+    this.#setAside.add(first.charge, `the database does not take it: ${why.message}`);
+    writeOff(first.line.lease, first.charge.cost);
+    this.#books.owed.remove(charges);
+    this.#observer.setAside();
   }
 
   #heard(outgoing: Outgoing, reply: SyncReply, nowMs: number): void {
@@ -202,6 +235,7 @@ export class Sync {
     const fenced = this.#instance;
     for (const { lease } of this.#books.lines.values()) forfeitSpare(lease);
     this.#instance = uuidv7();
+    this.#books.owed.journal.rename(this.#instance);
     this.#isRegistered = false;
     this.#seq = 0;
     for (const line of this.#books.lines.values()) this.#books.dirty.add(line);

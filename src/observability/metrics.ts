@@ -37,6 +37,10 @@ export class Metrics {
     'tollgate_overdraft_credits_total',
     'Credits by which charges took balances below zero.',
   );
+  readonly #setAside = this.#counter(
+    'tollgate_charges_set_aside_total',
+    'Charges that the database does not take, set aside for people to look into.',
+  );
   readonly #upstream = this.#histogram(
     'tollgate_upstream_seconds',
     'From forwarding a call to the header of its answer.',
@@ -103,6 +107,10 @@ export class Metrics {
 
   overdrawn(credits: number): void {
     this.#overdraft.inc(credits);
+  }
+
+  setAside(): void {
+    this.#setAside.inc();
   }
 
   synced(seconds: number, charges: number): void {

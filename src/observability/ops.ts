@@ -8,10 +8,12 @@ export interface OpsOptions {
   readonly metrics: Metrics;
   /** Why the gateway should get no calls for the moment; empty when it should. */
   readonly obstacles: () => string[];
+  /** What an operator should look at, although calls are served; empty when all is well. */
+  readonly warnings: () => string[];
 }
 
 /** Makes the server, without listening. */
-export function createOps({ metrics, obstacles }: OpsOptions): FastifyInstance {
+export function createOps({ metrics, obstacles, warnings }: OpsOptions): FastifyInstance {
   // Nobody who is connected here keeps the gateway from ending.
   const app = fastify({ logger: false, forceCloseConnections: true });
   app.addHook('onRequest', (_request, reply, done) => {
@@ -21,8 +23,10 @@ export function createOps({ metrics, obstacles }: OpsOptions): FastifyInstance {
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
     const reasons = obstacles();
-    if (reasons.length === 0) return { status: 'ready' };
-    return reply.code(503).send({ status: 'not ready', reasons });
+    const told = warnings();
+    const more = told.length === 0 ? {} : { warnings: told };
+    if (reasons.length === 0) return { status: 'ready', ...more };
+    return reply.code(503).send({ status: 'not ready', reasons, ...more });
   });
   app.get('/metrics', async (_request, reply) => {
     reply.type(metrics.registry.contentType);

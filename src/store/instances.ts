@@ -19,6 +19,12 @@ export async function registerInstance(db: Db, id: string): Promise<void> {
     .execute();
 }
 
+/** Where a living instance stands; null for one that is fenced or not known. */
+export async function seqOfInstance(db: Db, id: string): Promise<number | null> {
+  const living = db.selectFrom('instances').select('seq').where('id', '=', id).where(sql<boolean>`NOT fenced`);
+  return (await living.executeTakeFirst())?.seq ?? null;
+}
+
 /**
  * Fences an instance that still stands at `seq` (any when null), and frees its leases at once. Returns false when it has
  * moved on since, is about to (its row is locked), or was fenced before.

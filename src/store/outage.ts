@@ -30,3 +30,8 @@ export function isOutage(error: unknown): boolean {
   const { code } = faultOf(error);
   return isUnreachable(code) || code.startsWith('53') || code.startsWith('SQLITE_BUSY');
 }
+
+/** Whether the database has understood and does not take what it was given: it will not do so later either. */
+export function isBadData(error: unknown): boolean {
+  return /^(2[23][0-9A-Z]{3}$|SQLITE_(CONSTRAINT|MISMATCH|TOOBIG))/.test(faultOf(error).code);
+}

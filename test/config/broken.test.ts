@@ -33,7 +33,7 @@ const variants: readonly Broken[] = [
       ['pollSize:', 'database.pollSize is not a known key. Perhaps poolSize is meant.'],
       [
         'website:',
-        'website is not a known key. Known here: server, ops, log, database, dataDir, plans, defaultPlan, topUpUrl, ' +
+        'website is not a known key. Known here: server, ops, log, database, dataDir, journal, plans, defaultPlan, topUpUrl, ' +
           'auth, cors, upstreams, routes.',
       ],
     ],
@@ -226,7 +226,10 @@ const variants: readonly Broken[] = [
       ['name: other', 'routes[1].name is written twice. Keep one of the two.'],
       ['[]', 'auth.apiKeys.headers is empty. Write a list of 1 to 8 header fields.'],
       ['[info]', 'log is a list. Write its keys below it, indented, one a line.'],
-      ['\n\n# What new users', 'dataDir is empty. Write some text on one line, for example data, or remove the key.'],
+      [
+        '\n\n# The journal keeps',
+        'dataDir is empty. Write some text on one line, for example data, or remove the key.',
+      ],
     ],
   },
   {

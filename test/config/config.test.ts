@@ -33,6 +33,7 @@ t.test('the smallest file works, and every default is the documented one', async
     log: { level: 'info', format: 'json' },
     database: { url: 'sqlite:data/tollgate.db', schema: 'public', poolSize: 10, migrate: true },
     dataDir: 'data',
+    journal: { fsync: 'interval' },
     plans: { Basic: { startingCredits: 5000 } },
     defaultPlan: 'Basic',
     topUpUrl: null,

@@ -40,7 +40,7 @@ for (const dialect of dialects) {
     // Callers who stay are gone only now: for an upgrade, and for an answer that was early, that is the end.
     for (const exchange of await Promise.all(made)) exchange.leave();
     await untilNoHold(gate);
-    t.same(await gate.gateway.close(), { chargesLost: 0 });
+    t.same(await gate.gateway.close(), { chargesLeft: 0 });
 
     const charged = calls.filter(({ ending, cost }) => ending.isCharged && cost > 0);
     t.same(await chargesOf(gate), amountsOf(charged), 'the ledger has the charges of the table');

@@ -17,7 +17,7 @@ t.test('connections that have sent nothing, or half a request, do not keep it wa
   for (const url of [address, opsAddress]) {
     for (const text of ['', 'GET / HTTP/1.1\r\nHost:']) await connected(t, url, text);
   }
-  t.same(await gate.gateway.close(), { chargesLost: 0 });
+  t.same(await gate.gateway.close(), { chargesLeft: 0 });
 });
 
 t.test('a connection that is kept alive ends with the answer under way, and is told so', async (t) => {
@@ -33,7 +33,7 @@ t.test('a connection that is kept alive ends with the answer under way, and is t
   const answer = await busy.answer();
   t.equal(answer.body, 'at last');
   t.same(valuesOf(answer.lines, 'connection'), ['close']);
-  t.same(await closing, { chargesLost: 0 });
+  t.same(await closing, { chargesLeft: 0 });
 });
 
 t.test('of requests sent ahead all are answered, and only the last answer ends the connection', async (t) => {
@@ -52,7 +52,7 @@ t.test('of requests sent ahead all are answered, and only the last answer ends t
   for (const response of waiting) response.end('answered');
   t.equal((await wire.answer()).body, 'answered');
   t.equal((await wire.answer()).body, 'answered');
-  t.same(await closing, { chargesLost: 0 });
+  t.same(await closing, { chargesLeft: 0 });
 });
 
 function startPatientGateway(t: Test, answer: (response: ServerResponse) => void = () => {}): Promise<TestGateway> {

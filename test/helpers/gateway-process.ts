@@ -22,7 +22,7 @@ export class GatewayProcess {
   /** What it logged that no request may bring about: errors, and what did not look like a line of the log. */
   readonly complaints: string[] = [];
   readonly #folder: string;
-  readonly #child: ChildProcess;
+  #child: ChildProcess;
   #address: string | null = null;
   #opsAddress: string | null = null;
   #logged = 0;
@@ -30,11 +30,23 @@ export class GatewayProcess {
   private constructor(folder: string, key: string) {
     this.#folder = folder;
     this.key = key;
+    this.#child = this.#spawn();
+  }
+
+  #spawn(): ChildProcess {
     const args = [...memoryLimits, program, 'start'];
-    this.#child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const output of [this.#child.stdout, this.#child.stderr]) {
+    const child = spawn(process.execPath, args, { cwd: this.#folder, stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const output of [child.stdout, child.stderr]) {
       if (output !== null) createInterface({ input: output }).on('line', (line) => this.#read(line));
     }
+    return child;
+  }
+
+  async #untilReady(): Promise<void> {
+    await until(
+      () => this.#address,
+      (address) => address !== null || !this.isAlive,
+    );
   }
 
   /** Makes the user and starts the gateway in front of the upstream. Calls cost 1 credit, those on `/dear` 7. */
@@ -44,10 +56,7 @@ export class GatewayProcess {
     await run(folder, ['users', 'create', user]);
     const { key } = JSON.parse(await run(folder, ['keys', 'create', user, '--json']));
     const gateway = new GatewayProcess(folder, noteCredential(key));
-    await until(
-      () => gateway.#address,
-      (address) => address !== null || !gateway.isAlive,
-    );
+    await gateway.#untilReady();
     return gateway;
   }
 
@@ -91,6 +100,16 @@ export class GatewayProcess {
     const closed = new Promise<number | null>((done) => this.#child.once('close', done));
     this.#child.kill('SIGTERM');
     return closed;
+  }
+
+  /** Ends it as a power switch would, and starts it again with the files that it has left. */
+  async crash(): Promise<void> {
+    const closed = new Promise((done) => this.#child.once('close', done));
+    this.#child.kill('SIGKILL');
+    await closed;
+    this.#address = null;
+    this.#child = this.#spawn();
+    await this.#untilReady();
   }
 
   /** Credits that the user has spent, by the log and by the balance. Rejects when an audit finds a difference. */

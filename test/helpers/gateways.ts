@@ -6,7 +6,7 @@ import { type Gateway, startGateway } from '../../src/app.ts';
 import { type Config, parseConfig } from '../../src/config/config.ts';
 import { generateKey } from '../../src/identity/api-keys.ts';
 import { createKey } from '../../src/store/keys.ts';
-import { type Dialect, emptyDatabase, type TestDatabase } from './databases.ts';
+import { type Dialect, emptyDatabase, type TestDatabase, temporaryFolder } from './databases.ts';
 import { noteCredential, noteCredentialIn, noteLog } from './evidence.ts';
 import { addUser } from './meters.ts';
 import { startUpstream, type TestUpstream } from './upstreams.ts';
@@ -33,6 +33,8 @@ export interface Settings {
   readonly port?: number;
   /** The database of another gateway; an empty one by default. */
   readonly database?: TestDatabase;
+  /** A folder of its own by default. */
+  readonly dataDir?: string;
   /** What no file can say: a preset that is somewhere else. */
   readonly adjust?: (config: Config) => Config;
 }
@@ -54,6 +56,7 @@ export async function startTestGateway(
     // What is logged at the lower levels is searched for credentials too.
     'log: { level: trace }',
     `database: { url: "${test.url}", schema: ${test.schema} }`,
+    `dataDir: ${settings.dataDir ?? (await temporaryFolder(t))}`,
     `upstreams: { api: { targets: ["${upstream.url}"], ${upstreamSettings} } }`,
     `auth: { ${auth} }`,
     `routes:\n${routes}`,

@@ -14,8 +14,9 @@ const floors: readonly (readonly string[])[] = [
   ['app'],
   edge,
   ['pricing', 'meter'],
+  ['journal'],
   ['store', 'migrations'],
-  ['config', 'errors'],
+  ['config', 'errors', 'clock'],
 ];
 
 /** Libraries that only some parts know. */
@@ -37,7 +38,7 @@ const libraries = [
 /** The functions that make a thing which has to be closed, with the files where they are at home. */
 const makers: ReadonlyMap<string, string> = new Map([
   ['openDatabase', 'src/store/database.ts'],
-  ['openMeter', 'src/meter/meter.ts'],
+  ['openMeter', 'src/meter/open-meter.ts'],
   ['createLogger', 'src/observability/logger.ts'],
   ['startGateway', 'src/app.ts'],
 ]);

@@ -4,17 +4,21 @@ import pino from 'pino';
 import type { Test } from 'tap';
 import { v7 as uuidv7 } from 'uuid';
 import type { ErrorCode } from '../../src/errors.ts';
-import { type Caller, type Hold, type Meter, type MeterObserver, openMeter } from '../../src/meter/meter.ts';
+import type { Files } from '../../src/journal/files.ts';
+import type { Caller, Hold, Meter, MeterObserver } from '../../src/meter/meter.ts';
+import { openMeter } from '../../src/meter/open-meter.ts';
 import type { Database } from '../../src/store/database.ts';
 import { registerInstance } from '../../src/store/instances.ts';
-import { openStoreDoor } from '../../src/store/sync/door.ts';
+import { openStoreDoor, type StoreDoor } from '../../src/store/sync/door.ts';
 import type { Change, Charge } from '../../src/store/sync/exchange.ts';
+import { temporaryFolder } from './databases.ts';
 
 export interface Observed {
   readonly charges: Charge[];
   readonly refusals: ErrorCode[];
   readonly changes: Change[];
   overdraft: number;
+  setAside: number;
 }
 
 export interface TestMeter {
@@ -22,9 +26,19 @@ export interface TestMeter {
   readonly observed: Observed;
 }
 
+/** What a test wants otherwise than usual. */
+export interface MeterTerms {
+  /** A folder of its own by default. */
+  readonly dataDir?: string;
+  readonly files?: Files;
+  /** The real door by default. */
+  readonly store?: StoreDoor;
+}
+
 /** Opens a meter as a new instance; it is closed at the end of the test unless the test has closed it. */
-export async function openTestMeter(t: Test, database: Database): Promise<TestMeter> {
-  const observed: Observed = { charges: [], refusals: [], changes: [], overdraft: 0 };
+export async function openTestMeter(t: Test, database: Database, terms: MeterTerms = {}): Promise<TestMeter> {
+  const { dataDir = await temporaryFolder(t), store = openStoreDoor(database), files } = terms;
+  const observed: Observed = { charges: [], refusals: [], changes: [], overdraft: 0, setAside: 0 };
   const observer: MeterObserver = {
     charged: (charge) => observed.charges.push(charge),
     refused: (_caller, _call, code) => observed.refusals.push(code),
@@ -32,11 +46,15 @@ export async function openTestMeter(t: Test, database: Database): Promise<TestMe
     overdrawn: (credits) => {
       observed.overdraft += credits;
     },
+    setAside: () => {
+      observed.setAside += 1;
+    },
     admittedWhileDown: () => {},
     synced: () => {},
     silent: () => {},
   };
-  const meter = await openMeter({ store: openStoreDoor(database), log: pino({ level: 'silent' }), observer });
+  const journal = { dataDir, fsync: 'interval' as const, ...(files !== undefined && { files }) };
+  const meter = await openMeter({ store, journal, log: pino({ level: 'silent' }), observer });
   t.teardown(() => meter.close());
   return { meter, observed };
 }
@@ -52,6 +70,11 @@ export async function addUser(database: Database, id: string, credits: number): 
 export async function addKey(database: Database, id: string, user: string, limit: number | null): Promise<void> {
   const key = { id, user_id: user, name: id, hash: `hash of ${id}`, hint: 'tg_', limit_credits: limit };
   await database.db.insertInto('api_keys').values(key).execute();
+}
+
+/** A charge as a meter makes it. */
+export function chargeOf(id: string, user: string, cost: number): Charge {
+  return { id, user, key: null, cost, route: 'r', status: 200, requestId: 'q', at: '2026-01-02T03:04:05.678Z' };
 }
 
 /** One call from hold to settle; returns null or the code of the refusal. */

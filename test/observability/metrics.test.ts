@@ -21,6 +21,7 @@ const contract = [
   'tollgate_store_up',
   'tollgate_admitted_while_down_total',
   'tollgate_overdraft_credits_total',
+  'tollgate_charges_set_aside_total',
   'tollgate_ledger_drift',
 ];
 
@@ -32,6 +33,7 @@ const meterState = {
   leasedCredits: 3,
   unsentCharges: 4,
   oldestUnsentSeconds: 5,
+  journalFault: null,
 };
 
 /** Name with labels → type, of everything that is exported once each thing has happened. */

@@ -8,7 +8,7 @@ import { parseConfig } from '../../src/config/config.ts';
 import { generateKey } from '../../src/identity/api-keys.ts';
 import { createKey } from '../../src/store/keys.ts';
 import { findUser } from '../../src/store/users.ts';
-import { emptyDatabase, type TestDatabase } from '../helpers/databases.ts';
+import { emptyDatabase, type TestDatabase, temporaryFolder } from '../helpers/databases.ts';
 import { noteCredential, noteLog } from '../helpers/evidence.ts';
 import { addUser } from '../helpers/meters.ts';
 import { until } from '../helpers/until.ts';
@@ -24,7 +24,11 @@ export interface TollgateSubject extends Subject {
 /** Starts a gateway in front of the upstream. */
 export async function openTollgate(t: Test, upstreamUrl: string, options: SubjectOptions): Promise<TollgateSubject> {
   const test = await emptyDatabase(t, 'sqlite');
-  const { config } = parseConfig(configText(test, upstreamUrl, options), { file: 'suite.yaml', env: {} });
+  const dataDir = await temporaryFolder(t);
+  const { config } = parseConfig(configText({ dataDir, url: test.url }, upstreamUrl, options), {
+    file: 'suite.yaml',
+    env: {},
+  });
   const gateway = await startGateway(config, { logTo: { write: noteLog } });
   t.teardown(() => gateway.close());
   await addUser(test.database, 'u', credits);
@@ -38,14 +42,19 @@ export async function openTollgate(t: Test, upstreamUrl: string, options: Subjec
     charges: () => charged,
     close: async () => {
       await untilNoHold(gateway);
-      assert.deepEqual(await gateway.close(), { chargesLost: 0 });
+      assert.deepEqual(await gateway.close(), { chargesLeft: 0 });
       charged = await chargesIn(test);
     },
   };
 }
 
+interface Place {
+  readonly dataDir: string;
+  readonly url: string;
+}
+
 /** YAML is a superset of JSON. */
-function configText(test: TestDatabase, upstreamUrl: string, options: SubjectOptions): string {
+function configText({ dataDir, url }: Place, upstreamUrl: string, options: SubjectOptions): string {
   const { readTimeoutMs, responseHeaderTimeoutMs, preserveHost = false } = options;
   const upstream = {
     targets: [upstreamUrl],
@@ -57,7 +66,8 @@ function configText(test: TestDatabase, upstreamUrl: string, options: SubjectOpt
     server: { host: '127.0.0.1', port: 0, shutdownTimeout: '2s' },
     ops: { host: '127.0.0.1', port: 0 },
     log: { level: 'trace' },
-    database: { url: test.url },
+    database: { url },
+    dataDir,
     upstreams: { api: upstream },
     routes: [{ path: '/', upstream: 'api' }],
   });

@@ -1,13 +1,15 @@
 // The one door between a gateway's memory and the store: an instance enters, exchanges, and is fenced when it has stopped.
 
 import type { Database } from '../database.ts';
-import { fenceInstance, registerInstance } from '../instances.ts';
+import { fenceInstance, registerInstance, seqOfInstance } from '../instances.ts';
 import { exchange, type LockPolicy, type SyncAnswer, type SyncMessage } from './exchange.ts';
 
 /** Each rejects with what the driver throws when the store does not answer; the outcome is then unknown. */
 export interface StoreDoor {
   /** Enters an instance; once more does no harm. */
   register(instance: string): Promise<void>;
+  /** Where a living instance stands; null for one that is fenced or not known. */
+  seqOf(instance: string): Promise<number | null>;
   /** Carries out one message. Rejects with UsersLockedError when a row is locked for too long and `locks` is `wait`. */
   exchange(message: SyncMessage, locks: LockPolicy): Promise<SyncAnswer>;
   /** Fences an instance that still stands at `seq` (any when null). False when it has moved on, or is fenced already. */
@@ -17,6 +19,7 @@ export interface StoreDoor {
 export function openStoreDoor(database: Database): StoreDoor {
   return {
     register: (instance) => registerInstance(database.db, instance),
+    seqOf: (instance) => seqOfInstance(database.db, instance),
     exchange: (message, locks) => exchange(database, message, locks),
     fence: (instance, seq) => fenceInstance(database.db, instance, seq),
   };

@@ -1,4 +1,4 @@
-// What time it is for the meter, and its only way to wait: one place, so that a simulation can let an hour pass in a
+// What time it is for the meter and its journal, and their only way to wait: one place, so that a simulation can let an hour pass in a
 // second. Spans are told by a clock that only goes forward; the time of day is for people to read, and may jump.
 
 export interface Clock {
@@ -8,6 +8,8 @@ export interface Clock {
   date(): Date;
   /** Runs something once, later; the function that is returned calls it off. */
   after(delayMs: number, run: () => void): () => void;
+  /** Runs something at the end of this turn of the event loop, when all that arrived has been worked in. */
+  atTurnEnd(run: () => void): void;
 }
 
 export const systemClock: Clock = {
@@ -17,4 +19,5 @@ export const systemClock: Clock = {
     const timer = setTimeout(run, delayMs);
     return () => clearTimeout(timer);
   },
+  atTurnEnd: (run) => void setImmediate(run),
 };

@@ -1,0 +1,173 @@
+// What a process leaves behind that died with charges in its journal: the next one that starts in the same dataDir looks
+// after it, whatever has become of the files.
+
+import { appendFileSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pino from 'pino';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../src/clock.ts';
+import { makeInstanceFolder } from '../../src/journal/folder.ts';
+import { Journal } from '../../src/journal/journal.ts';
+import { encodeRecord } from '../../src/journal/records.ts';
+import type { Database } from '../../src/store/database.ts';
+import { fenceInstance } from '../../src/store/instances.ts';
+import { openStoreDoor } from '../../src/store/sync/door.ts';
+import type { Charge } from '../../src/store/sync/exchange.ts';
+import { dialects, migratedDatabase, temporaryFolder } from '../helpers/databases.ts';
+import { addInstance, addUser, callerOf, callOnce, chargeOf, openTestMeter } from '../helpers/meters.ts';
+import { until } from '../helpers/until.ts';
+
+for (const dialect of dialects) {
+  t.test(`${dialect}: charges of a process that died are booked once, and what it had reserved is free`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    const dead = await dieWith(t, database, { reserved: 90, charges: ['a', 'b', 'c'], posted: ['a'] });
+    const { meter } = await openTestMeter(t, database, dead);
+    t.equal(await callOnce(meter, callerOf('u'), 85), null, 'of 100, 15 were charged');
+    await untilAdopted(dead.dataDir);
+    await meter.close();
+    t.same(await chargedIds(database), ['a', 'b', 'c', 'the call']);
+    t.equal(await balanceOf(database), 0);
+    t.same(readdirSync(dead.dataDir), []);
+  });
+
+  t.test(`${dialect}: charges of an instance that was fenced meanwhile are booked all the same`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    const dead = await dieWith(t, database, { reserved: 90, charges: ['a', 'b'], posted: [] });
+    t.equal(await fenceInstance(database.db, dead.instance, null), true);
+    await openTestMeter(t, database, dead);
+    await untilAdopted(dead.dataDir);
+    t.same(await chargedIds(database), ['a', 'b']);
+    t.equal(await balanceOf(database), 90);
+    t.same((await livingInstances(database)).length, 1, 'whoever spoke for it is gone');
+  });
+
+  t.test(`${dialect}: the folder of a living process is left alone`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    await addUser(database, 'u', 100);
+    const dataDir = await temporaryFolder(t);
+    const { meter: first } = await openTestMeter(t, database, { dataDir });
+    const { meter: second } = await openTestMeter(t, database, { dataDir });
+    t.equal(readdirSync(dataDir).length, 2);
+    t.equal(await callOnce(first, callerOf('u'), 1), null);
+    t.equal(await callOnce(second, callerOf('u'), 1), null);
+    t.equal((await livingInstances(database)).length, 2);
+  });
+
+  t.test(`${dialect}: the end of a file that a crash has torn off is passed over`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    const dead = await dieWith(t, database, { reserved: 90, charges: ['a', 'b', 'c'], posted: [] });
+    truncateSync(dead.file, readFileSync(dead.file).length - 9);
+    await openTestMeter(t, database, dead);
+    await untilAdopted(dead.dataDir);
+    t.same(await chargedIds(database), ['a', 'b']);
+    t.notOk(existsSync(join(dead.dataDir, 'set-aside')));
+  });
+
+  t.test(`${dialect}: a damaged line is set aside, and all around it is booked`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    const dead = await dieWith(t, database, { reserved: 90, charges: ['a', 'b', 'c'], posted: [] });
+    writeFileSync(dead.file, readFileSync(dead.file, 'utf8').replace('"id":"b"', '"id":"x"'));
+    await openTestMeter(t, database, dead);
+    await untilAdopted(dead.dataDir);
+    t.same(await chargedIds(database), ['a', 'c']);
+    const [file = ''] = readdirSync(join(dead.dataDir, 'set-aside'));
+    t.match(readFileSync(join(dead.dataDir, 'set-aside', file), 'utf8'), /the line is damaged.*\\"id\\":\\"x\\"/);
+  });
+
+  t.test(`${dialect}: a file of a version that is not known is set aside whole`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    const dead = await dieWith(t, database, { reserved: 90, charges: ['a'], posted: [] });
+    const header = { format: 99, instance: dead.instance, at: '2026-01-01T00:00:00.000Z' };
+    writeFileSync(join(dead.folder, 'journal-000002.jsonl'), `${encodeRecord({ header })}whatever\n`);
+    await openTestMeter(t, database, dead);
+    await untilAdopted(dead.dataDir);
+    t.same(await chargedIds(database), ['a']);
+    t.match(readdirSync(join(dead.dataDir, 'set-aside')), [/journal-000002\.jsonl$/]);
+  });
+
+  t.test(`${dialect}: a store that has lost what it acknowledged gets it again`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    const dead = await dieWith(t, database, { reserved: 90, charges: ['a', 'b'], posted: ['a', 'b'], isLost: true });
+    await openTestMeter(t, database, dead);
+    await untilAdopted(dead.dataDir);
+    t.same(await chargedIds(database), ['a', 'b']);
+    t.equal(await balanceOf(database), 90);
+  });
+
+  t.test(`${dialect}: a charge that the database does not take keeps no other from being booked`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    const dead = await dieWith(t, database, { reserved: 90, charges: ['a', 'bad', 'b', 'c'], posted: [] });
+    const { meter } = await openTestMeter(t, database, dead);
+    await untilAdopted(dead.dataDir);
+    t.same(await chargedIds(database), ['a', 'b', 'c']);
+    t.equal(await callOnce(meter, callerOf('u'), 85), null);
+    t.ok(existsSync(join(dead.dataDir, 'set-aside')));
+  });
+}
+
+interface Legacy {
+  readonly reserved: number;
+  /** Ids of charges of 5 credits each; `bad` is one that no database takes. */
+  readonly charges: readonly string[];
+  /** Which of them the store has acknowledged. */
+  readonly posted: readonly string[];
+  /** The store has forgotten them again. */
+  readonly isLost?: boolean;
+}
+
+/** User `u` with 100 credits, and the folder of a process that died: its lock is gone, its files are there. */
+async function dieWith(t: Test, database: Database, { reserved, charges, posted, isLost = false }: Legacy) {
+  await addUser(database, 'u', 100);
+  const dataDir = await temporaryFolder(t);
+  const instance = await addInstance(database);
+  const folder = makeInstanceFolder(dataDir);
+  const owner = { inMemory: () => [], unwritten: () => t.fail('the disk is in order') };
+  const log = pino({ level: 'silent' });
+  const journal = new Journal({ folder: folder.path, instance, fsync: 'never', clock: systemClock, log }, owner);
+  const made = charges.map((id) => journal.append(badOr(chargeOf(id, 'u', 5)), '', false));
+  const isPosted = (id: string) => posted.includes(id);
+  const lease = { user: 'u', key: '', keep: reserved, need: 0, want: 0, emptied: false };
+  await openStoreDoor(database).exchange(
+    {
+      instance,
+      seq: 5,
+      charges: isLost ? [] : made.map(({ charge }) => charge).filter(({ id }) => isPosted(id)),
+      leases: [lease],
+      tallies: [],
+    },
+    'wait',
+  );
+  journal.acknowledge(made.filter(({ charge }) => isPosted(charge.id)).map(({ n }) => n));
+  await new Promise<void>((resolve) => systemClock.atTurnEnd(resolve));
+  const file = join(folder.path, 'journal-000001.jsonl');
+  appendFileSync(file, '');
+  folder.release();
+  return { dataDir, instance, folder: folder.path, file };
+}
+
+/** The status has no place in its column. */
+function badOr(charge: Charge): Charge {
+  return charge.id === 'bad' ? { ...charge, status: 2 ** 70 } : charge;
+}
+
+/** Until nobody but the living has a folder. */
+async function untilAdopted(dataDir: string): Promise<void> {
+  await until(
+    () => readdirSync(dataDir).filter((name) => name.startsWith('instance-')).length,
+    (folders) => folders <= 1,
+  );
+}
+
+async function chargedIds({ db }: Database): Promise<string[]> {
+  const rows = await db.selectFrom('ledger').select('id').where('kind', '=', 'charge').execute();
+  return rows.map(({ id }) => (id.length > 5 ? 'the call' : id)).sort();
+}
+
+async function balanceOf({ db }: Database): Promise<number | undefined> {
+  return (await db.selectFrom('users').select('credits').where('id', '=', 'u').executeTakeFirst())?.credits;
+}
+
+async function livingInstances({ db }: Database) {
+  const rows = await db.selectFrom('instances').selectAll().execute();
+  return rows.filter(({ fenced }) => !fenced);
+}

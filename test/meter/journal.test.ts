@@ -1,0 +1,123 @@
+// What the meter does with its journal: charges that wait on disk, a disk that fails, charges that the database does not take.
+
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { sql } from 'kysely';
+import t from 'tap';
+import { systemFiles } from '../../src/journal/files.ts';
+import { openStoreDoor } from '../../src/store/sync/door.ts';
+import { dialects, migratedDatabase, temporaryFolder } from '../helpers/databases.ts';
+import { addUser, callerOf, callOnce, openTestMeter, tryHold } from '../helpers/meters.ts';
+import { until } from '../helpers/until.ts';
+
+for (const dialect of dialects) {
+  t.test(`${dialect}: more charges than memory takes wait in the journal, and all are booked once`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    await addUser(database, 'u', 200_000);
+    const door = openStoreDoor(database);
+    let isDown = false;
+    const store = {
+      ...door,
+      exchange: ((...args) =>
+        isDown ? Promise.reject(new Error('down')) : door.exchange(...args)) as typeof door.exchange,
+    };
+    const { meter } = await openTestMeter(t, database, { store });
+    // The rate of these makes the lease big enough for what follows.
+    for (let calls = 0; calls < 4; calls++) t.equal(await callOnce(meter, callerOf('u'), 6_000), null);
+    await until(
+      () => meter.state(),
+      ({ unsentCharges, leasedCredits }) => unsentCharges === 0 && leasedCredits > 12_000,
+    );
+    isDown = true;
+    for (let calls = 0; calls < 12_000; calls++) {
+      const hold = await tryHold(meter, callerOf('u'), 1);
+      if (typeof hold === 'string') return t.fail(`call ${calls} was refused: ${hold}`);
+      meter.settle(hold, 200);
+    }
+    t.equal(meter.state().unsentCharges, 12_000);
+    isDown = false;
+    await until(
+      () => meter.state().unsentCharges,
+      (unsent) => unsent === 0,
+    );
+    const sum = sql<{ calls: number }>`SELECT count(*) AS calls FROM ledger WHERE kind = 'charge'`;
+    t.match((await sum.execute(database.db)).rows, [{ calls: 12_004 }]);
+    t.match(await database.db.selectFrom('users').select('credits').execute(), [{ credits: 200_000 - 36_000 }]);
+  });
+
+  t.test(`${dialect}: with a disk that is full calls go on while the store is there, and not without it`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    await addUser(database, 'u', 1_000);
+    const door = openStoreDoor(database);
+    let [isFull, isDown] = [false, false];
+    const { meter } = await openTestMeter(t, database, {
+      store: {
+        ...door,
+        exchange: ((...args) =>
+          isDown ? Promise.reject(new Error('down')) : door.exchange(...args)) as typeof door.exchange,
+      },
+      files: {
+        ...systemFiles,
+        write: (fd, bytes, from) => {
+          if (isFull) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+          return systemFiles.write(fd, bytes, from);
+        },
+      },
+    });
+    isFull = true;
+    t.equal(await callOnce(meter, callerOf('u'), 1), null);
+    await until(
+      () => meter.state().journalFault,
+      (fault) => fault !== null,
+    );
+    t.equal(await callOnce(meter, callerOf('u'), 1), null);
+    await until(
+      () => meter.state(),
+      ({ unsentCharges, leasedCredits }) => unsentCharges === 0 && leasedCredits > 1,
+    );
+    isDown = true;
+    await until(
+      () => meter.state().isStoreUp,
+      (isUp) => !isUp,
+    );
+    t.equal(await callOnce(meter, callerOf('u'), 1), 'TG_JOURNAL_FULL');
+    isFull = false;
+    await until(
+      () => meter.state().journalFault,
+      (fault) => fault === null,
+    );
+    t.equal(await callOnce(meter, callerOf('u'), 1), null, 'the lease serves it');
+    isDown = false;
+    await until(
+      () => meter.state().unsentCharges,
+      (unsent) => unsent === 0,
+    );
+    t.match(await database.db.selectFrom('users').select('credits').execute(), [{ credits: 997 }]);
+  });
+
+  t.test(`${dialect}: a charge that the database does not take is set aside, and the others go on`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    const users = ['a', 'b', 'c', 'd', 'e'];
+    for (const user of users) await addUser(database, user, 100);
+    const dataDir = await temporaryFolder(t);
+    const { meter, observed } = await openTestMeter(t, database, { dataDir });
+    const holds = await Promise.all(users.map((user) => tryHold(meter, callerOf(user), 7)));
+    for (const hold of holds) {
+      if (typeof hold === 'string') return t.fail(hold);
+      meter.settle(hold, hold.userId === 'c' ? 2 ** 70 : 200);
+    }
+    await until(
+      () => meter.state().unsentCharges,
+      (unsent) => unsent === 0,
+    );
+    t.equal(observed.setAside, 1);
+    t.equal(readdirSync(join(dataDir, 'set-aside')).length, 1);
+    const rows = await database.db.selectFrom('users').select(['id', 'credits']).orderBy('id').execute();
+    t.same(
+      rows.map(({ credits }) => credits),
+      [93, 93, 100, 93, 93],
+    );
+    t.equal(await callOnce(meter, callerOf('c'), 100), null, 'nothing of it stays reserved');
+    return undefined;
+  });
+}
