@@ -18,7 +18,7 @@ t.test('the example passes as it stands, without a variable and without a warnin
 
 t.test('every optional section of the example passes, alone and with all others', async (t) => {
   const sections = findSections(exampleText);
-  t.equal(sections.length, 12);
+  t.equal(sections.length, 13);
   for (const section of [...sections.map((one) => [one]), sections]) {
     const text = activate(exampleText, section);
     t.match(section[0]?.explanation, /^# [A-Z`].*[.:]/, 'has a line of explanation');
