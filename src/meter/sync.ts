@@ -39,9 +39,9 @@ export interface SyncObserver {
   overdrawn(credits: number): void;
   /** A charge that the store does not take was put aside for people to look into. */
   setAside(): void;
-  /** Identities that changed; each is told once for each minute in which the store tells it. */
+  /** Identities that changed; each is told once. */
   changed(changes: readonly Change[]): void;
-  /** The store has been silent for so long that cached identities must not be trusted any more. */
+  /** Cached identities must not be trusted any more: the store has been silent for too long, or too much has changed. */
   silent(): void;
 }
 
@@ -80,7 +80,8 @@ export class Sync {
   #sweptAtMs = 0;
   #isSilent = false;
   #closing: Promise<number> | null = null;
-  #seenChanges = new Set<number>();
+  /** Up to where the store has told what changed; null: it tells that all may have. */
+  #mark: string | null = null;
 
   constructor(books: Books, { instance, store, setAside, clock, log, observer }: SyncOptions) {
     this.#instance = instance;
@@ -161,7 +162,7 @@ export class Sync {
     const locks: LockPolicy = startMs < this.#skipLockedUntilMs ? 'skip' : 'wait';
     try {
       if (!this.#isRegistered) await this.#register();
-      const answer = await this.#store.exchange(outgoing.message, locks);
+      const answer = await this.#store.exchange({ ...outgoing.message, since: this.#mark }, locks);
       const tookMs = this.#clock.nowMs() - startMs;
       this.#restUntilMs = startMs + tookMs + Math.min(tookMs, pauseMaxMs);
       this.#observer.synced(tookMs / 1000, outgoing.charges.length, true);
@@ -199,7 +200,7 @@ export class Sync {
   #heard(outgoing: Outgoing, reply: SyncReply, nowMs: number): void {
     if (this.#failures > 0) this.#log.info({ failures: this.#failures }, 'the store answers again');
     this.#failures = 0;
-    // A process that was stopped for long has missed changes that are not told any more, and nothing has failed.
+    // What a process that was stopped for long has missed may be cleared away by now, and nothing has failed.
     if (nowMs - this.#repliedAtMs > silentAfterMs) this.#observer.silent();
     this.#isSilent = false;
     this.#repliedAtMs = nowMs;
@@ -209,9 +210,9 @@ export class Sync {
     if (reply.gone.length > 0)
       this.#log.warn({ users: reply.gone }, 'charges of users that no longer exist were booked');
     if (reply.overdraft > 0) this.#observer.overdrawn(reply.overdraft);
-    const news = reply.changes.filter((change) => !this.#seenChanges.has(change.id));
-    this.#seenChanges = new Set(reply.changes.map((change) => change.id));
-    if (news.length > 0) this.#observer.changed(news);
+    this.#mark = reply.mark;
+    if (reply.changes === null) this.#observer.silent();
+    else if (reply.changes.length > 0) this.#observer.changed(reply.changes);
     for (const { id, seq } of this.#watch.stopped(reply.instances, this.#instance, nowMs)) void this.#fence(id, seq);
   }
 
@@ -238,6 +239,8 @@ export class Sync {
     this.#books.owed.journal.rename(this.#instance);
     this.#isRegistered = false;
     this.#seq = 0;
+    // An instance that the store does not know may be the sign of a restored database.
+    this.#mark = null;
     for (const line of this.#books.lines.values()) this.#books.dirty.add(line);
     this.#log.warn({ fenced, instance: this.#instance }, 'this instance was fenced and goes on as a new one');
   }

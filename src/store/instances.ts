@@ -1,7 +1,7 @@
 // The gateway processes that share this database. Each start is a new instance; one that stands still is fenced, which
 // ends its leases for good. No clocks are compared: whoever watches counts its own seconds.
 
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { type Db, isPostgres, transact } from './database.ts';
 
 /** How long what is over stays, for a human who looks for it: instances, and changes that everybody has heard of. */
@@ -12,6 +12,7 @@ export async function registerInstance(db: Db, id: string): Promise<void> {
   const before = new Date(Date.now() - pastKeptDays * 86_400_000).toISOString();
   await db.deleteFrom('instances').where(sql<boolean>`fenced`).where('started_at', '<', before).execute();
   await db.deleteFrom('changes').where('at', '<', before).execute();
+  await freeLeases(db, sql`NOT EXISTS (SELECT 1 FROM instances WHERE id = leases.instance AND NOT fenced)`);
   await db
     .insertInto('instances')
     .values({ id, seq: 0 })
@@ -37,7 +38,17 @@ export async function fenceInstance(db: Db, id: string, seq: number | null): Pro
     if (isPostgres(trx)) standing = standing.forUpdate().skipLocked();
     if ((await standing.executeTakeFirst()) === undefined) return false;
     await trx.updateTable('instances').set({ fenced: sql<boolean>`true` }).where('id', '=', id).execute();
-    await trx.deleteFrom('leases').where('instance', '=', id).execute();
+    await freeLeases(trx, sql`instance = ${id}`);
     return true;
   });
+}
+
+/**
+ * Clears away leases that are not live any more, but for those that somebody has locked, by an edit that is not committed:
+ * they count for nothing, and the next start clears them away.
+ */
+async function freeLeases(db: Db, isOver: RawBuilder<unknown>): Promise<void> {
+  const lock = isPostgres(db) ? sql`FOR UPDATE SKIP LOCKED` : sql``;
+  await sql`DELETE FROM leases WHERE (user_id, key_id, instance) IN
+    (SELECT user_id, key_id, instance FROM leases WHERE ${isOver} ${lock})`.execute(db);
 }

@@ -5,12 +5,14 @@ import { type Kysely, type Migration, type MigrationResultSet, Migrator, sql } f
 import * as theBooks from '../../migrations/0001_the_books.ts';
 import * as identities from '../../migrations/0002_identities.ts';
 import * as sessions from '../../migrations/0003_sessions.ts';
+import * as byHand from '../../migrations/0004_by_hand.ts';
 import { type Database, type Db, isPostgres } from './database.ts';
 
 const migrations: Record<string, Migration & { drops: string[] }> = {
   '0001_the_books': theBooks,
   '0002_identities': identities,
   '0003_sessions': sessions,
+  '0004_by_hand': byHand,
 };
 
 const appliedTable = 'tollgate_migrations';

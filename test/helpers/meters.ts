@@ -7,7 +7,8 @@ import type { ErrorCode } from '../../src/errors.ts';
 import type { Files } from '../../src/journal/files.ts';
 import type { Caller, Hold, Meter, MeterObserver } from '../../src/meter/meter.ts';
 import { openMeter } from '../../src/meter/open-meter.ts';
-import type { Database } from '../../src/store/database.ts';
+import type { Database, Db } from '../../src/store/database.ts';
+import { auditBalances, type Difference } from '../../src/store/history.ts';
 import { registerInstance } from '../../src/store/instances.ts';
 import { openStoreDoor, type StoreDoor } from '../../src/store/sync/door.ts';
 import type { Change, Charge } from '../../src/store/sync/exchange.ts';
@@ -99,4 +100,14 @@ export async function addInstance({ db }: Database): Promise<string> {
   const id = uuidv7();
   await registerInstance(db, id);
   return id;
+}
+
+/** What the audit finds. */
+export async function auditOf(db: Db): Promise<{ users: number; differences: Difference[] }> {
+  const total = { users: 0, differences: [] as Difference[] };
+  for await (const batch of auditBalances(db)) {
+    total.users += batch.users;
+    total.differences.push(...batch.differences);
+  }
+  return total;
 }

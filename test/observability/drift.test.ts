@@ -16,9 +16,9 @@ for (const dialect of dialects) {
       };
       t.equal(await drift(), '0');
       const { db } = gate.test.database;
-      await sql`UPDATE ledger SET amount = 93`.execute(db);
+      await sql`INSERT INTO ledger (id, user_id, kind, amount) VALUES ('less', 'u', 'adjustment', -7)`.execute(db);
       await until(drift, (credits) => credits === '7');
-      await sql`UPDATE ledger SET amount = 100`.execute(db);
+      await sql`INSERT INTO ledger (id, user_id, kind, amount) VALUES ('more', 'u', 'adjustment', 7)`.execute(db);
       await until(drift, (credits) => credits === '0');
       const told = gate.log.filter((line) => line['level'] === 'error');
       t.match(told, [{ user: 'u', credits: 100, ledger: 93 }]);

@@ -1,10 +1,11 @@
 import { sql } from 'kysely';
 import t from 'tap';
 import type { Db } from '../../src/store/database.ts';
-import { auditBalances, type Difference, listLedger, lookOverBalances, sumUsage } from '../../src/store/history.ts';
+import { type Difference, listLedger, lookOverBalances, sumUsage } from '../../src/store/history.ts';
 import { importUsers } from '../../src/store/import-users.ts';
 import { findUser } from '../../src/store/users.ts';
 import { dialects, migratedDatabase } from '../helpers/databases.ts';
+import { auditOf } from '../helpers/meters.ts';
 import { userWith } from '../helpers/users.ts';
 
 for (const dialect of dialects) {
@@ -75,7 +76,7 @@ for (const dialect of dialects) {
   t.test(`${dialect}: a look over the balances is bounded in users and in entries`, async (t) => {
     const { db } = (await migratedDatabase(t, dialect)).database;
     const users = [await userWith(db, 5), await userWith(db, 5), await userWith(db, 5)];
-    await sql`UPDATE ledger SET amount = 4`.execute(db);
+    await sql`UPDATE users SET credits = 4, posted = posted + 1`.execute(db);
     await sql`UPDATE users SET credits = 6`.execute(db);
     const [first = '', second = '', third = ''] = users.map(({ id }) => id).sort();
     const idsOf = (differences: readonly Difference[]) => differences.map(({ userId }) => userId);
@@ -85,15 +86,6 @@ for (const dialect of dialects) {
     t.same([end.last, idsOf(end.differences)], [null, [third]]);
     t.same((await lookOverBalances(db, '', { users: 9, entriesMax: 1 })).differences, [], 'who has more is left out');
   });
-}
-
-async function auditOf(db: Db): Promise<{ users: number; differences: Difference[] }> {
-  const total = { users: 0, differences: [] as Difference[] };
-  for await (const batch of auditBalances(db)) {
-    total.users += batch.users;
-    total.differences.push(...batch.differences);
-  }
-  return total;
 }
 
 async function callsAt(db: Db, userId: string, route: string, hours: readonly string[]): Promise<void> {

@@ -3,20 +3,23 @@
 // writes and commits. Safe to repeat: charges count once by id, leases are set to a value and never changed by a
 // difference, and `seq` shuts out a message that arrives late.
 
+import { strict as assert } from 'node:assert';
 import type { Database } from '../database.ts';
 import { allot, type Books, type LeaseAnswer, type LeaseAsk } from './grants.ts';
 import {
   askedLeases,
+  changesMax,
+  changesSince,
   groupBy,
   knownCharges,
   type LeaseRow,
-  limitedKeys,
   liveInstances,
   liveLeases,
+  lockKeys,
   lockUsers,
   moveOn,
+  presentKeys,
   presentUsers,
-  recentChanges,
   spentBy,
   type Writes,
   writesOf,
@@ -53,6 +56,8 @@ export interface SyncMessage {
   readonly charges: readonly Charge[];
   readonly leases: readonly LeaseAsk[];
   readonly tallies: readonly Tally[];
+  /** The mark of the last reply that was heard. */
+  readonly since?: string | null;
 }
 
 export interface LeaseName {
@@ -60,7 +65,7 @@ export interface LeaseName {
   readonly key: string;
 }
 
-/** A key, user or session (by its hash) that changed in the last minute. */
+/** A key, user or session (by its hash) that changed. */
 export interface Change {
   readonly id: number;
   readonly kind: 'key' | 'user' | 'session';
@@ -76,7 +81,10 @@ export interface SyncReply {
   readonly recalls: readonly LeaseName[];
   /** The live instances and where they stand. */
   readonly instances: readonly { readonly id: string; readonly seq: number }[];
-  readonly changes: readonly Change[];
+  /** What was committed since the mark in the message; null where there was none, or too much: all may have changed. */
+  readonly changes: readonly Change[] | null;
+  /** Up to where this reply tells changes, for the next message. */
+  readonly mark: string;
   /** Users whose charges went to the ledger alone because their row is gone. */
   readonly gone: readonly string[];
   /** Credits by which balances fell below zero in this exchange. */
@@ -92,21 +100,27 @@ export type LockPolicy = 'wait' | 'skip';
 /** Carries out one message. Throws what the driver throws when the store is down: the outcome is then unknown. */
 export async function exchange(database: Database, message: SyncMessage, locks: LockPolicy): Promise<SyncAnswer> {
   const { db } = database;
-  const users = [...new Set([...message.charges, ...message.leases].map(({ user }) => user))].sort();
+  const since = message.since ?? null;
+  const entries = [...message.charges, ...message.leases];
+  const users = [...new Set(entries.map(({ user }) => user))].sort();
+  const keys = [...new Set(entries.map(({ key }) => key ?? ''))].filter((key) => key !== '');
   return inTransaction<SyncAnswer>(database, async (talk) => {
-    const [me, locked, present, leases, known, keys, instances, recalls, changes] = await talk([
+    const [me, locked, lockedKeys, present, allKeys, leases, known, instances, recalls, changes] = await talk([
       moveOn(db, message),
       lockUsers(db, users, locks),
+      lockKeys(db, keys, locks),
       presentUsers(db, users),
+      presentKeys(db, keys),
       liveLeases(db, users),
       knownCharges(db, message),
-      limitedKeys(db, message),
       liveInstances(db),
       askedLeases(db, message.instance),
-      recentChanges(db),
+      changesSince(db, since),
     ]);
     if (me.length === 0) return { result: { stale: true }, last: [] };
-    const seen: Seen = { users, locked, present, leases, known, keys, instances: instances.length };
+    const busy = busyUsers(entries, lockedKeys, allKeys);
+    const free = locked.filter(({ id }) => !busy.has(id));
+    const seen: Seen = { users, locked: free, present, leases, known, keys: lockedKeys, instances: instances.length };
     const plan = planOf(message, seen);
     const answered = new Set(message.leases.filter((ask) => ask.emptied).map(({ user, key }) => `${user} ${key}`));
     const result: SyncReply = {
@@ -115,12 +129,36 @@ export async function exchange(database: Database, message: SyncMessage, locks: 
       leases: plan.answers,
       recalls: recalls.filter(({ user, key }) => !(plan.done.has(user) && answered.has(`${user} ${key}`))),
       instances,
-      changes,
+      ...newsOf(since, changes),
       gone: plan.gone,
       overdraft: plan.overdraft,
     };
     return { result, last: writesOf(db, message.instance, plan) };
   });
+}
+
+/** Users with a key that somebody else has locked: they wait with it. */
+function busyUsers(
+  entries: readonly { user: string; key: string | null }[],
+  locked: readonly { id: string }[],
+  present: readonly { id: string }[],
+): Set<string> {
+  const free = new Set(locked.map(({ id }) => id));
+  const busy = new Set(present.map(({ id }) => id).filter((id) => !free.has(id)));
+  return new Set(entries.filter(({ key }) => key !== null && busy.has(key)).map(({ user }) => user));
+}
+
+type ChangeRow = { mark: string } & (Change | { id: null });
+
+function newsOf(since: string | null, rows: readonly ChangeRow[]): Pick<SyncReply, 'changes' | 'mark'> {
+  const [first] = rows;
+  assert.ok(first !== undefined, 'the mark comes also where nothing has changed');
+  const { mark } = first;
+  if (since === null || rows.length > changesMax) return { changes: null, mark };
+  return {
+    changes: rows.flatMap((row) => (row.id === null ? [] : [{ id: row.id, kind: row.kind, ref: row.ref }])),
+    mark,
+  };
 }
 
 // What follows from it.

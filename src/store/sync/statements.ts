@@ -6,8 +6,8 @@ import { type Db, isOneOf, isPostgres, rowsOf } from '../database.ts';
 import type { Change, Charge, LockPolicy, SyncMessage, Tally } from './exchange.ts';
 import type { LiveLease } from './grants.ts';
 
-/** For how long a change of identity is told to every instance: many heartbeats long. */
-const changesToldSeconds = 60;
+/** So many changes are told one by one; beyond that everything may have changed. */
+export const changesMax = 1_000;
 
 export function moveOn(db: Db, { instance, seq }: SyncMessage) {
   return sql<{ id: string }>`UPDATE instances SET seq = ${seq}
@@ -15,10 +15,13 @@ export function moveOn(db: Db, { instance, seq }: SyncMessage) {
 }
 
 export function lockUsers(db: Db, users: string[], locks: LockPolicy) {
-  // SQLite has locked the whole file at BEGIN.
-  const lock = isPostgres(db) ? sql.raw(`FOR NO KEY UPDATE${locks === 'skip' ? ' SKIP LOCKED' : ''}`) : sql``;
   return sql<{ id: string; credits: number }>`SELECT id, credits FROM users
-    WHERE ${isOneOf(db, 'id', users)} ORDER BY id ${lock}`.compile(db);
+    WHERE ${isOneOf(db, 'id', users)} ORDER BY id ${rowLock(db, locks)}`.compile(db);
+}
+
+/** SQLite has locked the whole file at BEGIN. */
+function rowLock(db: Db, locks: LockPolicy) {
+  return isPostgres(db) ? sql.raw(`FOR NO KEY UPDATE${locks === 'skip' ? ' SKIP LOCKED' : ''}`) : sql``;
 }
 
 export function presentUsers(db: Db, users: string[]) {
@@ -37,10 +40,15 @@ export function knownCharges(db: Db, { charges }: SyncMessage) {
   return sql<{ id: string }>`SELECT id FROM ledger WHERE ${isOneOf(db, 'id', ids)}`.compile(db);
 }
 
-export function limitedKeys(db: Db, { leases }: SyncMessage) {
-  const ids = leases.filter((ask) => ask.key !== '').map((ask) => ask.key);
+/** Locked after their users: somebody may have changed a key by hand and not committed yet. */
+export function lockKeys(db: Db, keys: readonly string[], locks: LockPolicy) {
   return sql<{ id: string; limit: number | null; spent: number }>`
-    SELECT id, limit_credits AS "limit", spent FROM api_keys WHERE ${isOneOf(db, 'id', ids)}`.compile(db);
+    SELECT id, limit_credits AS "limit", spent FROM api_keys
+    WHERE ${isOneOf(db, 'id', keys)} ORDER BY id ${rowLock(db, locks)}`.compile(db);
+}
+
+export function presentKeys(db: Db, keys: readonly string[]) {
+  return sql<{ id: string }>`SELECT id FROM api_keys WHERE ${isOneOf(db, 'id', keys)}`.compile(db);
 }
 
 export function liveInstances(db: Db) {
@@ -52,11 +60,22 @@ export function askedLeases(db: Db, instance: string) {
     WHERE instance = ${instance} AND recall = 'asked'`.compile(db);
 }
 
-export function recentChanges(db: Db) {
-  const since = isPostgres(db)
-    ? sql`now() - make_interval(secs => ${changesToldSeconds})`
-    : sql`strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ${`-${changesToldSeconds} seconds`})`;
-  return sql<Change>`SELECT id, kind, ref FROM changes WHERE at > ${since}`.compile(db);
+/**
+ * What has been committed since `since`, the mark of an earlier reading, and the mark to give the next time: one row for
+ * each change, and one without a change where there is none. Ids and times tell when a change began; it may be committed
+ * much later. So on PostgreSQL a mark is a snapshot, and what is new is what it could not see; on SQLite, where one
+ * writes at a time, it is the last id.
+ */
+export function changesSince(db: Db, since: string | null) {
+  const reading = isPostgres(db)
+    ? sql`(SELECT pg_current_snapshot()::text AS mark) AS m LEFT JOIN LATERAL (SELECT id, kind, ref FROM changes
+        WHERE xid >= pg_snapshot_xmin(${since}::text::pg_snapshot) AND xid < pg_snapshot_xmax(pg_current_snapshot())
+          AND NOT pg_visible_in_snapshot(xid, ${since}::text::pg_snapshot) LIMIT ${changesMax + 1}) AS c ON true`
+    : sql`(SELECT CAST(coalesce(max(id), 0) AS text) AS mark FROM changes) AS m LEFT JOIN (SELECT id, kind, ref
+        FROM changes WHERE id > CAST(${since} AS integer) ORDER BY id LIMIT ${changesMax + 1}) AS c ON true`;
+  return sql<{ mark: string } & (Change | { id: null })>`SELECT m.mark, c.id, c.kind, c.ref FROM ${reading}`.compile(
+    db,
+  );
 }
 
 /** What an exchange writes once it knows what it saw. */
