@@ -15,6 +15,7 @@ import { migrateCommands } from './migrate.ts';
 import { openOutput } from './output.ts';
 import { startCommand } from './start.ts';
 import { userCommands } from './users.ts';
+import { verifyCommand } from './verify.ts';
 import { readVersion, versionCommand } from './version.ts';
 
 /** Every command, in the order of the help. */
@@ -29,6 +30,7 @@ const commands: readonly Command[] = [
   ...creditCommands,
   ...keyCommands,
   ...historyCommands,
+  verifyCommand,
   healthCommand,
   versionCommand,
 ];

@@ -1,0 +1,173 @@
+// The books at the end, by plain SQL: balances, what people did, what is left reserved; and how low balances went, held
+// against what the named causes allow.
+
+import type { BookedChange, Standing } from '../../store/proof.ts';
+import type { Player } from '../stage/cast.ts';
+import type { BadExit, FaultRecord, Records } from '../stage/records.ts';
+import { count, type Finding, finding } from './finding.ts';
+
+/** What was read of the database when all gateways had stopped. */
+export interface FinalBooks {
+  readonly users: number;
+  /** Users whose balance is not the sum of their ledger, in words. */
+  readonly differences: readonly string[];
+  readonly entries: number;
+  readonly changes: readonly BookedChange[];
+  readonly standings: readonly Standing[];
+  readonly leftover: { readonly leases: number; readonly instances: number };
+  /** Charges that gateways had not handed in when they should have, in words. */
+  readonly notHandedIn: readonly string[];
+}
+
+export function judgeBooks(records: Records, books: FinalBooks, cast: readonly Player[]): Finding[] {
+  const { users, differences, entries, leftover, notHandedIn } = books;
+  const looks = `${count(entries, 'line')} of ledger, ${count(users, 'user')}, ${count(records.looks, 'look')} on the way`;
+  const left = [
+    ...(leftover.leases === 0 ? [] : [`${count(leftover.leases, 'lease')} left by gateways that have stopped`]),
+    ...(leftover.instances === 0 ? [] : [`${count(leftover.instances, 'instance')} not fenced at the end`]),
+  ];
+  return [
+    finding('Every balance is the sum of its ledger', looks, [...records.sights, ...differences]),
+    judgeDepths(records, books, cast),
+    judgeDeeds(records, books.changes),
+    finding('Every charge is handed in, and nothing stays reserved', 'no lease, no instance left', [
+      ...notHandedIn,
+      ...left,
+    ]),
+    judgeGateways(records),
+  ];
+}
+
+/** Balances below zero, each with its causes. */
+function judgeDepths(records: Records, { standings }: FinalBooks, cast: readonly Player[]): Finding {
+  const broken: string[] = [];
+  const bounded: string[] = [];
+  let below = 0;
+  for (const { user, credits } of standings) {
+    const lowest = Math.min(credits, records.lowest.get(user) ?? credits);
+    if (lowest >= 0) continue;
+    below += 1;
+    const causes = causesOf(user, records);
+    const most = causes.reduce((sum, cause) => sum + cause.most, 0);
+    const role = cast.find((player) => player.user === user)?.role ?? 'unknown';
+    const because = causes.map((cause) => `${cause.what} (at most ${cause.most})`).join('; ');
+    const told = `a balance (${role}) went to ${lowest}: ${because || 'no cause'}`;
+    if (-lowest > most) broken.push(`${told}; that explains ${most} at most`);
+    else bounded.push(told);
+  }
+  return finding(
+    'A balance goes below zero only by a named cause, within its bound',
+    `${count(below, 'balance')} below zero`,
+    broken,
+    bounded,
+  );
+}
+
+interface Cause {
+  readonly what: string;
+  readonly most: number;
+}
+
+/** What may have taken a balance below zero, and how far at most. */
+function causesOf(user: string, { edits, faults }: Records): Cause[] {
+  let edited = 0;
+  for (const { user: of, met } of edits) {
+    if (of === user && met !== null) edited += Math.max(0, met.reserved - Math.max(0, met.after));
+  }
+  let reserved = 0;
+  let allowed = 0;
+  for (const fault of faults) {
+    reserved += reservedBy(fault, user);
+    allowed += allowanceOf(fault, user);
+  }
+  return [
+    { what: 'lowered by hand below what calls had reserved', most: edited },
+    { what: 'gateways killed, or cut off from the others with their leases', most: reserved },
+    { what: 'the allowance while the database was away', most: allowed },
+  ].filter(({ most }) => most > 0);
+}
+
+/** What the gateways that it hit had reserved for a user. */
+function reservedBy({ standings, gateways, instances }: FaultRecord, user: string): number {
+  const hit = new Set(gateways.map((gateway) => instances[gateway]));
+  return largest(standings, user, ({ leases }) =>
+    leases.reduce((sum, { instance, amount }) => sum + (hit.has(instance) ? amount : 0), 0),
+  );
+}
+
+const outages = new Set(['refuse', 'silence', 'server-stop', 'server-kill']);
+
+/** All allowances together are at most what nobody had reserved. */
+function allowanceOf({ kind, standings }: FaultRecord, user: string): number {
+  if (!outages.has(kind)) return 0;
+  return largest(standings, user, ({ credits, leases }) => leases.reduce((left, { amount }) => left - amount, credits));
+}
+
+function largest(standings: FaultRecord['standings'], user: string, of: (standing: Standing) => number): number {
+  let most = 0;
+  for (const moment of standings) {
+    const mine = moment.find((standing) => standing.user === user);
+    if (mine !== undefined) most = Math.max(most, of(mine));
+  }
+  return most;
+}
+
+/** Each grant once, each edit with an adjustment of its difference. */
+function judgeDeeds({ grants, edits }: Records, changes: readonly BookedChange[]): Finding {
+  const broken: string[] = [];
+  const ofUser = (user: string, kind: string) =>
+    changes.filter((change) => change.user === user && change.kind === kind);
+  for (const user of new Set(grants.map((grant) => grant.user))) {
+    const due = grants.filter((grant) => grant.user === user);
+    const booked = ofUser(user, 'grant');
+    if (sum(booked) !== sum(due) || booked.length !== due.length) {
+      broken.push(
+        `user ${user} was granted ${sum(due)} in ${due.length}, the ledger says ${sum(booked)} in ${booked.length}`,
+      );
+    }
+  }
+  let unknown = 0;
+  for (const user of new Set(edits.map((edit) => edit.user))) {
+    const mine = edits.filter((edit) => edit.user === user);
+    const open = mine.filter(({ met }) => met === null).length;
+    const due = mine.flatMap(({ met }) => (met === null || met.after === met.before ? [] : [met.after - met.before]));
+    const booked = ofUser(user, 'adjustment');
+    unknown += open;
+    const isRight = booked.length >= due.length && booked.length <= due.length + open;
+    const total = due.reduce((all, difference) => all + difference, 0);
+    if (!isRight || (open === 0 && sum(booked) !== total)) {
+      broken.push(
+        `user ${user} was edited ${due.length} times by ${total}, the ledger says ${booked.length} by ${sum(booked)}`,
+      );
+    }
+  }
+  const seen = `${count(grants.length, 'grant')}, ${count(edits.length, 'edit')}${unknown === 0 ? '' : `, ${unknown} of them cut off by a fault`}`;
+  return finding('Grants and edits by hand are in the ledger, once each', seen, broken);
+}
+
+function sum(entries: readonly { readonly amount: number }[]): number {
+  return entries.reduce((all, { amount }) => all + amount, 0);
+}
+
+const databaseFaults = new Set(['cut', 'refuse', 'silence', 'server-stop', 'server-kill']);
+
+function judgeGateways(records: Records): Finding {
+  const { startsMs, deaths, badExits } = records;
+  const longest = Math.max(0, ...startsMs) / 1000;
+  const isAlone = ({ gateway, how, toldAtMs, endedAtMs }: BadExit) =>
+    how === 'exit code 1' &&
+    records.faultsOf(gateway, toldAtMs, endedAtMs).some(({ kind }) => databaseFaults.has(kind));
+  return finding(
+    'Gateways start again, end when told to, and never by themselves',
+    `${count(startsMs.length, 'start')}, the longest ${longest.toFixed(1)} s`,
+    [
+      ...deaths,
+      ...badExits
+        .filter((exit) => !isAlone(exit))
+        .map(({ gateway, how }) => `gateway ${gateway}: ${how} after SIGTERM`),
+    ],
+    badExits
+      .filter(isAlone)
+      .map(({ gateway, how }) => `gateway ${gateway}: ${how} after SIGTERM, while its database was away`),
+  );
+}

@@ -1,0 +1,232 @@
+// The auditor is given records of runs in which one thing went wrong, and has to find it, and nothing else.
+
+import t from 'tap';
+import type { BookedCharge } from '../../src/store/proof.ts';
+import { type FinalBooks, judgeBooks } from '../../src/verify/audit/books.ts';
+import { judgeCharges } from '../../src/verify/audit/charges.ts';
+import { judgeRefusals } from '../../src/verify/audit/refusals.ts';
+import type { Player } from '../../src/verify/stage/cast.ts';
+import { type CallRecord, type FaultRecord, Records, type ServedRecord } from '../../src/verify/stage/records.ts';
+
+const cast: Player[] = [
+  { role: 'poor', user: 'u', credits: 10, key: { id: 'k', secret: 'tg_…', limit: null } },
+  { role: 'limited', user: 'v', credits: 1_000, key: { id: 'limited', secret: 'tg_…', limit: 10 } },
+];
+
+/** A run by hand. A call lasts from 1,000 to 1,100 ms, costs 1, and is answered by its upstream with 200. */
+class Story {
+  readonly records = new Records();
+  readonly charges: BookedCharge[] = [];
+  readonly books = {
+    ...{ users: 2, differences: [] as string[], entries: 3, changes: [] as FinalBooks['changes'], notHandedIn: [] },
+    ...{ standings: [] as FinalBooks['standings'], leftover: { leases: 0, instances: 0 } },
+  };
+
+  call(given: Partial<CallRecord> = {}, served: Partial<ServedRecord> | null = {}, charges = 1): this {
+    const call: CallRecord = {
+      ...{ id: `c${this.records.calls.length}`, user: 'u', key: 'k', gateway: 'a', route: 'cheap', cost: 1 },
+      ...{ startedAtMs: 1_000, endedAtMs: 1_100, end: 'whole', status: 200, code: null, hasRetryAfter: false },
+      costSaid: 1,
+      ...given,
+    };
+    this.records.calls.push(call);
+    if (served !== null) {
+      this.records.served.set(call.id, { status: 200, end: 'whole', endedAtMs: 1_090, times: 1, ...served });
+    }
+    for (let i = 0; i < charges; i++) this.charge(call, {});
+    return this;
+  }
+
+  charge({ id: requestId, user, key, cost, route }: CallRecord, given: Partial<BookedCharge>): void {
+    this.charges.push({
+      id: `x${this.charges.length}`,
+      user,
+      key,
+      amount: -cost,
+      route,
+      requestId,
+      status: 200,
+      ...given,
+    });
+  }
+
+  refusal(status: number, code: string, given: Partial<CallRecord> = {}): this {
+    return this.call({ status, code, costSaid: null, hasRetryAfter: status === 503, ...given }, null, 0);
+  }
+
+  fault(given: Partial<FaultRecord>): this {
+    const fault = {
+      kind: 'kill',
+      gateways: ['a'],
+      startedAtMs: 0,
+      endedAtMs: 0,
+      standings: [],
+      instances: {},
+    } as const;
+    this.records.faults.push({ ...fault, standings: [], ...given });
+    return this;
+  }
+
+  broken(): string[] {
+    const booked = new Map<string, BookedCharge[]>();
+    for (const charge of this.charges) {
+      const id = charge.requestId ?? 'none';
+      booked.set(id, [...(booked.get(id) ?? []), charge]);
+    }
+    const findings = [
+      ...judgeCharges(this.records, booked),
+      ...judgeRefusals(this.records, cast),
+      ...judgeBooks(this.records, this.books, cast),
+    ];
+    return findings.flatMap(({ promise, broken }) => broken.map((line) => `${promise}: ${line}`));
+  }
+}
+
+/** A good run with every kind of call that costs nothing, and some that do. */
+function good(): Story {
+  const failed = { status: 500, costSaid: 0 };
+  return new Story()
+    .call()
+    .call(failed, { status: 500 }, 0)
+    .call({ end: 'left', status: null }, { end: 'left' })
+    .call({ end: 'left', status: null }, { status: null, end: 'left' }, 0)
+    .call({ end: 'broken' }, { end: 'died' }, 0)
+    .call({ status: 502, code: 'TG_UPSTREAM_UNREACHABLE' }, { status: null, end: 'died' }, 0)
+    .refusal(503, 'TG_STORE_UNAVAILABLE');
+}
+
+t.test('the auditor finds nothing where nothing is wrong', async (t) => {
+  t.same(good().broken(), []);
+});
+
+const kill = { kind: 'kill', startedAtMs: 1_105 } as const;
+
+const stories: readonly [what: string, story: Story, told: RegExp][] = [
+  ['a charge that is missing', good().call({}, {}, 0), /delivered .*: call c7 .* is not charged/],
+  ['a charge that is there twice', good().call({}, {}, 2), /twice: call c7 .* charged 2 times/],
+  ['a call that was forwarded twice', good().call({}, { times: 2 }), /reached the upstream 2 times/],
+  [
+    'a failure that is charged',
+    good().call({ status: 500, costSaid: 0 }, { status: 500 }),
+    /Nothing else .*answered 500/,
+  ],
+  ['an answer that broke off and is charged', good().call({ end: 'broken' }, { end: 'died' }), /200 and died/],
+  ['a refusal that is charged', good().refusal(503, 'TG_STORE_UNAVAILABLE'), /never saw it/],
+  ['a wrong cost', good().call({ cost: 7, costSaid: 7 }, {}, 0), /costs 7 and was charged 1/],
+  ['a wrong X-Credits-Cost', good().call({ costSaid: 0 }), /says what .*X-Credits-Cost: 0/],
+  ['a call that was left and is not charged', good().call({ end: 'left' }, { end: 'left' }, 0), /left by its caller/],
+  ['a charge that nobody made', good(), /request strange, which nobody made/],
+  [
+    'a connection that broke for no reason',
+    good().call({ end: 'broken' }, { end: 'left' }, 0),
+    /broke off for no reason/,
+  ],
+  [
+    'a 402 with credits',
+    good().refusal(402, 'TG_CREDITS_INSUFFICIENT'),
+    /refused for want of 1 credits.* at least 4 were free/,
+  ],
+  [
+    'a 402 of a key with something left',
+    good().refusal(402, 'TG_KEY_LIMIT_REACHED', { user: 'v', key: 'limited' }),
+    /at least 10 were free/,
+  ],
+  ['a failure of the gateway', good().refusal(500, 'TG_INTERNAL'), /in order.* 500 TG_INTERNAL/],
+  ['a 503 without Retry-After', good().refusal(503, 'TG_OVERLOADED', { hasRetryAfter: false }), /without Retry-After/],
+  ['a 401 with a good key', good().refusal(401, 'TG_AUTH_INVALID'), /401 with a good key/],
+  ['a call that hangs', good().call({ end: 'hung', status: null }, null, 0), /call c7 .* hung/],
+  [
+    'a key that is let in after its end',
+    good().call({ startedAtMs: 9_000, endedAtMs: 9_100, key: 'old' }),
+    /let in 2000 ms/,
+  ],
+  ['a balance below zero for no reason', good(), /went to -3: no cause; that explains 0/],
+  ['a grant that is missing', good(), /granted 5 in 1, the ledger says 0/],
+  ['a lease that is left', good(), /2 leases left/],
+];
+
+/** What a story needs besides its calls. */
+const touches: Readonly<Record<string, (story: Story) => void>> = {
+  'a refusal that is charged': (story) => story.charge(story.records.calls[7] as CallRecord, {}),
+  'a wrong cost': (story) => story.charge(story.records.calls[7] as CallRecord, { amount: -1 }),
+  'a charge that nobody made': (story) =>
+    story.charge({ ...(story.records.calls[0] as CallRecord), id: 'strange' }, {}),
+  'a key that is let in after its end': (story) => story.records.revocations.push({ key: 'old', committedAtMs: 7_000 }),
+  'a balance below zero for no reason': (story) => story.records.lowest.set('u', -3),
+  'a grant that is missing': (story) =>
+    story.records.grants.push({ user: 'u', amount: 5, key: 'g', committedAtMs: 1_000 }),
+};
+
+for (const [what, story, told] of stories) {
+  t.test(`the auditor finds ${what}`, async (t) => {
+    touches[what]?.(story);
+    if (what.startsWith('a balance')) story.books.standings = [{ user: 'u', credits: 2, leases: [] }];
+    if (what.startsWith('a lease')) story.books.leftover = { leases: 2, instances: 0 };
+    const broken = story.broken();
+    t.match(broken, [told]);
+    t.equal(broken.length, 1);
+  });
+}
+
+t.test('a kill excuses the calls in flight and those of the turn before it, and no other', async (t) => {
+  const inFlight = { endedAtMs: 1_300, end: 'broken', status: null } as const;
+  const earlier = { startedAtMs: 500, endedAtMs: 900 };
+  t.same(good().fault(kill).call({}, {}, 0).broken(), []);
+  t.same(good().fault(kill).call(inFlight, { end: 'left' }, 0).broken(), []);
+  t.match(good().fault(kill).call(earlier, {}, 0).broken(), [/is not charged/]);
+  t.match(
+    good()
+      .fault({ ...kill, gateways: ['b'] })
+      .call({}, {}, 0)
+      .broken(),
+    [/is not charged/],
+  );
+  t.match(
+    good()
+      .fault({ ...kill, kind: 'pause' })
+      .call({}, {}, 0)
+      .broken(),
+    [/is not charged/],
+  );
+});
+
+t.test('a 402 is right while the calls before it may have taken the credits', async (t) => {
+  const dear = { cost: 5, costSaid: 5 };
+  const story = good().call(dear).call(dear).refusal(402, 'TG_CREDITS_INSUFFICIENT');
+  t.same(story.broken(), []);
+  story.records.grants.push({ user: 'u', amount: 20, key: 'g', committedAtMs: -1_000 });
+  story.books.changes = [{ user: 'u', kind: 'grant', amount: 20, actor: 'verify', note: null }];
+  t.match(story.broken(), [/though at least 14 were free/], 'a grant that was heard of counts');
+  const held = good()
+    .call({ ...dear, end: 'broken', status: null }, { end: 'left' }, 0)
+    .call(dear)
+    .fault(kill);
+  t.same(held.refusal(402, 'TG_CREDITS_INSUFFICIENT').broken(), [], 'what was in flight at a kill may be held');
+});
+
+t.test('a balance may go below zero as far as its causes allow', async (t) => {
+  const story = (lowest: number) => {
+    const told = good().fault({
+      standings: [
+        [
+          {
+            user: 'u',
+            credits: 10,
+            leases: [
+              { instance: 'i', amount: 3 },
+              { instance: 'j', amount: 9 },
+            ],
+          },
+        ],
+      ],
+      instances: { a: 'i' },
+    });
+    const met = { before: 10, after: 2, reserved: 4 };
+    told.records.edits.push({ user: 'u', startedAtMs: 1, committedAtMs: 2, met });
+    told.books.changes = [{ user: 'u', kind: 'adjustment', amount: -8, actor: 'sql', note: null }];
+    told.books.standings = [{ user: 'u', credits: lowest, leases: [] }];
+    return told.broken();
+  };
+  t.same(story(-5), [], 'two by the edit, three by the lease of the gateway that was hit');
+  t.match(story(-6), [/that explains 5 at most/]);
+});
