@@ -84,8 +84,10 @@ export function allot(books: Books, asks: readonly LeaseAsk[], me: string, insta
     if (ask.need === 0 || free >= ask.need) return { ...said, answer: 'ok', short: null };
     const short = userFree < ask.need ? 'user' : 'key';
     const idle = [...leases.values()].filter((other) => other !== lease && mayGiveBack(other, short, ask.key));
+    // Where all that others may give back would not do, nobody is asked: it is the same no, sooner.
+    if ((short === 'user' ? userFree : keyFree) + sumOf(idle) < ask.need) return { ...said, answer: 'no', short };
     for (const other of idle) if (other.recall === '') asked.set(nameOf(other.key, other.instance), other);
-    return { ...said, answer: idle.length > 0 ? 'again' : 'no', short };
+    return { ...said, answer: 'again', short };
   }
 
   function keyCreditsFree(key: string): number {
