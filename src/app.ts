@@ -38,7 +38,7 @@ import { Metrics } from './observability/metrics.ts';
 import { observe } from './observability/observe.ts';
 import { createOps } from './observability/ops.ts';
 import { requestIdOf } from './observability/request-id.ts';
-import { type Database, openDatabase } from './store/database.ts';
+import { type Database, type DatabaseOptions, openDatabase } from './store/database.ts';
 import { findKeyIdentity } from './store/identities.ts';
 import { migrateUp } from './store/migrate.ts';
 import { openStoreDoor } from './store/sync/door.ts';
@@ -63,6 +63,9 @@ export interface StartOptions {
 /** How long a kept-alive connection may idle: longer than the balancers in front, so that they close first. */
 const keepAliveTimeoutMs = 75_000;
 
+/** How long one statement may take on PostgreSQL, look-ups for calls first of all. */
+const statementTimeoutMs = 2_000;
+
 /** Opens the store, starts the gateway and the operators' door. Throws what stands in the way, with nothing left open. */
 export async function startGateway(config: Config, { logTo = 1 }: StartOptions = {}): Promise<Gateway> {
   const log = createLogger(config.log, logTo);
@@ -80,9 +83,9 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
     return closing;
   };
   try {
-    const database = openDatabase(config.database);
+    if (config.database.migrate) await migrate(config.database);
+    const database = openDatabase({ ...config.database, statementTimeoutMs });
     closers.push(() => database.close());
-    if (config.database.migrate) await migrateUp(database);
 
     const identities = openIdentities(config, database.db, log);
     closers.push(() => identities.client.close());
@@ -117,6 +120,16 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+/** On connections of its own: a migration takes longer than what a call may wait for. */
+async function migrate(options: DatabaseOptions): Promise<void> {
+  const database = openDatabase(options);
+  try {
+    await migrateUp(database);
+  } finally {
+    await database.close();
   }
 }
 

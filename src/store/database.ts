@@ -1,19 +1,11 @@
-// Opens the database and owns what differs between PostgreSQL and SQLite: connections, types on the wire, and the few
-// fragments of SQL that the dialects spell differently. The tables are typed here, once. Nothing outside store/ and
-// migrations/ sees a driver.
+// Opens the database and owns what differs between PostgreSQL and SQLite in SQL: the few fragments that the dialects
+// spell differently. The tables are typed here, once. Nothing outside store/ and migrations/ sees a driver.
 
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
-import {
-  type Generated,
-  Kysely,
-  PostgresAdapter,
-  PostgresDialect,
-  type RawBuilder,
-  sql,
-  type Transaction,
-} from 'kysely';
-import pg from 'pg';
+import { type Generated, Kysely, PostgresAdapter, type RawBuilder, sql, type Transaction } from 'kysely';
+import type pg from 'pg';
+import { openPostgresPools } from './postgres.ts';
 import { openSqliteDialect } from './sqlite.ts';
 
 export type LedgerKind = 'signup' | 'charge' | 'grant' | 'topup' | 'refund' | 'adjustment';
@@ -104,6 +96,7 @@ export interface Database {
   /** One connection for the exchange alone, which pipelines and must not queue behind look-ups; null on SQLite. */
   readonly exchangePool: pg.Pool | null;
   readonly schema: string;
+  /** Safe to call twice. */
   close(): Promise<void>;
 }
 
@@ -113,74 +106,36 @@ export interface DatabaseOptions {
   /** PostgreSQL schema that holds the tables. */
   readonly schema: string;
   readonly poolSize: number;
+  /**
+   * PostgreSQL: how long one statement may take. Without it as long as it likes, as commands and migrations must. SQLite
+   * has a limit of its own for what may take long there, the wait for its lock.
+   */
+  readonly statementTimeoutMs?: number;
 }
 
-/** How long a connection attempt may take before the database counts as down. */
-const connectTimeoutMs = 2_000;
-/**
- * How long a transaction may wait for its own client: one that vanished without a word (its host died, the network
- * parted) must not keep the rows it locked. TCP alone would take hours to notice.
- */
-const idleInTransactionMs = 5_000;
 /** Opens the database. PostgreSQL connects lazily, so that a gateway can start while it is down. */
 export function openDatabase(options: DatabaseOptions): Database {
   return options.url.startsWith('sqlite:') ? openSqlite(options) : openPostgres(options);
 }
 
 function openSqlite({ url, schema }: DatabaseOptions): Database {
-  const path = url.slice('sqlite:'.length);
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const file = url.slice('sqlite:'.length);
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   // Made with mode 0600 before SQLite opens it: its own default would let every local user read balances.
-  closeSync(openSync(path, 'a', 0o600));
-  const db = new Kysely<Tables>({ dialect: openSqliteDialect(path) });
+  closeSync(openSync(file, 'a', 0o600));
+  const db = new Kysely<Tables>({ dialect: openSqliteDialect(file) });
   return { db, exchangePool: null, schema, close: () => db.destroy() };
 }
 
-function openPostgres({ url, schema, poolSize }: DatabaseOptions): Database {
-  const config: pg.PoolConfig = {
-    connectionString: url,
-    connectionTimeoutMillis: connectTimeoutMs,
-    keepAlive: true,
-    application_name: 'tollgate',
-    options:
-      `-c search_path=${quoteForOptions(schema)} -c TimeZone=UTC ` +
-      `-c idle_in_transaction_session_timeout=${idleInTransactionMs}`,
-    types: { getTypeParser: parserOf },
+function openPostgres(options: DatabaseOptions): Database {
+  const { dialect, exchangePool, end } = openPostgresPools(options);
+  const db = new Kysely<Tables>({ dialect });
+  let closing: Promise<void> | null = null;
+  const close = () => {
+    closing ??= end(db.destroy());
+    return closing;
   };
-  const pool = openPool({ ...config, max: Math.max(1, poolSize - 1) });
-  const exchangePool = openPool({ ...config, max: 1, pipeline: true });
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
-  const close = async () => {
-    await Promise.all([db.destroy(), exchangePool.end()]);
-  };
-  return { db, exchangePool, schema, close };
-}
-
-function openPool(config: pg.PoolConfig): pg.Pool {
-  const pool = new pg.Pool(config);
-  // A connection that breaks is replaced by the pool, and its queries fail. Without a listener, on the pool for idle
-  // connections and on each client for busy ones, it would end the process as well.
-  pool.on('error', () => {});
-  pool.on('connect', (client) => client.on('error', () => {}));
-  return pool;
-}
-
-/** An identifier inside the `options` start-up parameter: quoted for SQL, spaces and backslashes escaped for libpq. */
-function quoteForOptions(schema: string): string {
-  return `"${schema.replaceAll('"', '""')}"`.replaceAll('\\', '\\\\').replaceAll(' ', '\\ ');
-}
-
-/** bigint and numeric (what `sum(bigint)` gives) arrive as text: made numbers here, once, and asserted safe. */
-function parserOf(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
-  if (oid === pg.types.builtins.INT8 || oid === pg.types.builtins.NUMERIC) return safeInteger;
-  if (oid === pg.types.builtins.TIMESTAMPTZ) return (value) => new Date(value).toISOString();
-  return pg.types.getTypeParser(oid, format ?? 'text');
-}
-
-function safeInteger(value: string): number {
-  const number = Number(value);
-  if (!Number.isSafeInteger(number)) throw new RangeError(`the database holds ${value}, beyond 2^53 − 1`);
-  return number;
+  return { db, exchangePool, schema: options.schema, close };
 }
 
 /** One transaction. Whatever the database's default, each statement sees what was committed before it: also what a lock waited for. */

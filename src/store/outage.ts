@@ -15,9 +15,12 @@ export function faultOf(error: unknown): Fault {
   return { code, message: error.message === '' ? code : error.message };
 }
 
-/** The PostgreSQL pool gives its own time-out no code. */
+/** The PostgreSQL driver gives its own time-outs, and what it no longer asks a connection that broke, no code. */
 function codeOfMessage(message: string): string {
-  return /timeout exceeded when trying to connect|Connection terminated/.test(message) ? 'ECONNTIMEOUT' : 'UNEXPECTED';
+  if (message === 'Query read timeout') return 'ETIMEDOUT';
+  return /timeout exceeded when trying to connect|Connection terminated|not queryable/.test(message)
+    ? 'ECONNTIMEOUT'
+    : 'UNEXPECTED';
 }
 
 /** Whether nobody answers under the code: no network, no server, or one that is going down. */
@@ -25,10 +28,10 @@ export function isUnreachable(code: string): boolean {
   return /^(ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EPIPE|08|57P)/.test(code);
 }
 
-/** Whether trying again later may do: nobody answers, or there is no room. */
+/** Whether trying again later may do: nobody answers, not within the time for a statement (57014), or there is no room. */
 export function isOutage(error: unknown): boolean {
   const { code } = faultOf(error);
-  return isUnreachable(code) || code.startsWith('53') || code.startsWith('SQLITE_BUSY');
+  return isUnreachable(code) || /^(53|57014|SQLITE_BUSY)/.test(code);
 }
 
 /** Whether the database has understood and does not take what it was given: it will not do so later either. */

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import type { Test } from 'tap';
 import { startPostgres } from '../../scripts/postgres.ts';
-import { type Database, openDatabase } from '../../src/store/database.ts';
+import { type Database, type DatabaseOptions, openDatabase } from '../../src/store/database.ts';
 import { migrateUp } from '../../src/store/migrate.ts';
 import { noteCredentialIn } from './evidence.ts';
 
@@ -65,8 +65,12 @@ export async function migratedDatabase(t: Test, dialect: Dialect): Promise<TestD
 }
 
 /** A second, independent connection to the same database, as another process would have. */
-export function openAgain(t: Test, { url, schema }: TestDatabase): Database {
-  const database = openDatabase({ url, schema, poolSize: 5 });
+export function openAgain(
+  t: Test,
+  { url, schema }: TestDatabase,
+  limits: Pick<DatabaseOptions, 'statementTimeoutMs'> = {},
+): Database {
+  const database = openDatabase({ url, schema, poolSize: 5, ...limits });
   t.teardown(() => database.close());
   return database;
 }

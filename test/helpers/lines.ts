@@ -1,4 +1,4 @@
-// A line to a database that a test can cut: a TCP proxy in between.
+// A line to a database that a test can reset, cut or silence: a TCP proxy in between.
 
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -7,31 +7,72 @@ import type { Test } from 'tap';
 export interface Line {
   /** The database's address, through the line. */
   readonly url: string;
+  /** How many are connected. */
+  connections(): number;
+  /** Ends what is connected; whoever comes gets in. */
+  reset(): void;
   /** Ends what is connected, and refuses whoever comes. */
   cut(): Promise<void>;
+  /** Nothing passes any more, either way. What is connected stays so; whoever comes gets in and is never answered. */
+  silence(): void;
+  /** Ends a silence or a cut. What was said in a silence arrives now, as when a network finds itself again. */
+  heal(): Promise<void>;
+}
+
+/** A connection to the line, and from it to the database; null where the silence came first. */
+interface Link {
+  readonly near: Socket;
+  far: Socket | null;
 }
 
 /** Listens on a free port until it is cut, or the test ends. */
 export async function openLine(t: Test, target: URL): Promise<Line> {
-  const sockets = new Set<Socket>();
-  const server = createServer((near) => {
-    const far = connect(Number(target.port), target.hostname);
-    for (const socket of [near, far]) {
-      sockets.add(socket);
-      socket.on('error', () => {}).on('close', () => sockets.delete(socket));
-    }
-    near.pipe(far).pipe(near);
+  const links = new Set<Link>();
+  let isSilent = false;
+  const server = createServer({ pauseOnConnect: true }, (near) => {
+    const link: Link = { near, far: null };
+    links.add(link);
+    near.on('error', () => drop(link)).on('close', () => links.delete(link));
+    if (!isSilent) join(link);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const url = Object.assign(new URL(target), { host: `127.0.0.1:${(server.address() as AddressInfo).port}` }).href;
+  const join = (link: Link) => {
+    link.far ??= connect(Number(target.port), target.hostname).on('error', () => drop(link));
+    link.near.pipe(link.far).pipe(link.near);
+  };
+  const drop = ({ near, far }: Link) => {
+    near.resetAndDestroy();
+    far?.destroy();
+  };
+  const listen = async (port: number) => {
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  };
+  const reset = () => {
+    for (const link of links) drop(link);
+  };
   const cut = async () => {
     if (!server.listening) return;
     const closed = once(server, 'close');
     server.close();
-    for (const socket of sockets) socket.destroy();
+    reset();
     await closed;
   };
+  const silence = () => {
+    isSilent = true;
+    for (const { near, far } of links) {
+      if (far === null) continue;
+      near.unpipe(far).pause();
+      far.unpipe(near).pause();
+    }
+  };
+  const heal = async () => {
+    if (!server.listening) await listen(port);
+    isSilent = false;
+    for (const link of links) join(link);
+  };
+  const port = await listen(0);
   t.teardown(cut);
-  return { url, cut };
+  const { href: url } = Object.assign(new URL(target), { host: `127.0.0.1:${port}` });
+  return { url, connections: () => links.size, reset, cut, silence, heal };
 }

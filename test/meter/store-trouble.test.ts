@@ -1,14 +1,14 @@
 // A store in trouble is a delay for the meter: connections that break, locks that nobody lets go, a database that is
 // gone at the end. And what an instance may not do after it was taken for dead.
 
-import { connect, createServer, type Socket } from 'node:net';
 import { sql } from 'kysely';
 import t, { type Test } from 'tap';
 import type { Hold } from '../../src/meter/meter.ts';
 import { deductUserCredits } from '../../src/store/credits.ts';
-import { type Database, openDatabase } from '../../src/store/database.ts';
+import type { Database } from '../../src/store/database.ts';
 import { fenceInstance } from '../../src/store/instances.ts';
 import { dialects, migratedDatabase, openAgain, type TestDatabase } from '../helpers/databases.ts';
+import { openLine } from '../helpers/lines.ts';
 import { addInstance, addUser, callerOf, callOnce, openTestMeter, tryHold } from '../helpers/meters.ts';
 import { until } from '../helpers/until.ts';
 
@@ -50,12 +50,12 @@ for (const dialect of dialects) {
 t.test('postgres: a connection that breaks in the middle of an exchange is a delay', async (t) => {
   const test = await migratedDatabase(t, 'postgres');
   await addUser(test.database, 'u', 100);
-  const link = await linkTo(t, test);
-  const { meter } = await openTestMeter(t, link.database);
+  const line = await openLine(t, new URL(test.url));
+  const { meter } = await openTestMeter(t, openAgain(t, { ...test, url: line.url }));
   const answer = await whileLocked(t, test, 'SELECT 1 FROM users FOR UPDATE', async (waiting) => {
     const answer = callOnce(meter, callerOf('u'), 1);
     await waiting();
-    link.cut();
+    line.reset();
     return { answer };
   });
   t.equal(await answer.answer, null);
@@ -138,10 +138,33 @@ t.test('postgres: credits are sold once whatever the isolation level of the data
 
 t.test('postgres: a meter closes in peace when the database has gone before', async (t) => {
   const test = await migratedDatabase(t, 'postgres');
-  const link = await linkTo(t, test);
-  const { meter } = await openTestMeter(t, link.database);
-  await link.end();
+  const line = await openLine(t, new URL(test.url));
+  const { meter } = await openTestMeter(t, openAgain(t, { ...test, url: line.url }));
+  await line.cut();
   await meter.close();
+});
+
+t.test('postgres: a line that falls silent is a delay, and every charge is booked once', async (t) => {
+  const test = await migratedDatabase(t, 'postgres');
+  await addUser(test.database, 'u', 100);
+  const line = await openLine(t, new URL(test.url));
+  const { meter } = await openTestMeter(t, openAgain(t, { ...test, url: line.url }, { statementTimeoutMs: 500 }));
+  t.equal(await callOnce(meter, callerOf('u'), 1), null);
+  line.silence();
+  t.equal(await callOnce(meter, callerOf('u'), 1), null);
+  await until(
+    () => meter.state().isStoreUp,
+    (isUp) => !isUp,
+  );
+  t.equal(await callOnce(meter, callerOf('u'), 1), null, 'who has credits leased goes on');
+  t.equal(await callOnce(meter, callerOf('stranger'), 1), 'TG_STORE_UNAVAILABLE');
+  await line.heal();
+  await until(
+    () => meter.state(),
+    ({ unsentCharges, isStoreUp }) => unsentCharges === 0 && isStoreUp,
+  );
+  t.match(await test.database.db.selectFrom('users').select('credits').execute(), [{ credits: 97 }]);
+  t.equal((await test.database.db.selectFrom('ledger').where('kind', '=', 'charge').selectAll().execute()).length, 3);
 });
 
 function repeatableRead(schema: string): string {
@@ -174,39 +197,4 @@ async function whileLocked<T>(
       };
       return work(waiting, trx);
     });
-}
-
-/** The same database behind a link that can be cut, which ends its connections, or ended, which lets none in again. */
-async function linkTo(t: Test, { url, schema }: TestDatabase) {
-  const target = new URL(url);
-  const sockets = new Set<Socket>();
-  const server = createServer((near) => {
-    const far = connect(Number(target.port), target.hostname);
-    sockets.add(near);
-    const drop = () => {
-      near.destroy();
-      far.destroy();
-      sockets.delete(near);
-    };
-    for (const socket of [near, far]) socket.on('error', drop).on('close', drop);
-    near.pipe(far).pipe(near);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  const here = new URL(url);
-  here.port = String(typeof address === 'object' ? address?.port : '');
-  const database = openDatabase({ url: here.href, schema, poolSize: 5 });
-  const cut = () => {
-    for (const socket of sockets) socket.resetAndDestroy();
-  };
-  const end = () => {
-    const closed = new Promise((resolve) => server.close(resolve));
-    cut();
-    return closed;
-  };
-  t.teardown(async () => {
-    await database.close();
-    if (server.listening) await end();
-  });
-  return { database, cut, end };
 }
