@@ -92,6 +92,7 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
     const driftWatch = new DriftWatch(database.db, log);
     const metrics = new Metrics({ meterState: () => meter.state(), ledgerDrift: () => driftWatch.drift });
     const store = openStoreDoor(database);
+    closers.push(() => store.close());
     const journal = { dataDir: config.dataDir, fsync: config.journal.fsync };
     const meter = await openMeter({ store, journal, log, observer: meterObserver(metrics, identities.callers, log) });
     closers.push(async () => {

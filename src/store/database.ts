@@ -95,6 +95,8 @@ export interface Database {
   readonly db: Db;
   /** One connection for the exchange alone, which pipelines and must not queue behind look-ups; null on SQLite. */
   readonly exchangePool: pg.Pool | null;
+  /** The file of SQLite; null on PostgreSQL. */
+  readonly file: string | null;
   readonly schema: string;
   /** Safe to call twice. */
   close(): Promise<void>;
@@ -123,8 +125,13 @@ function openSqlite({ url, schema }: DatabaseOptions): Database {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   // Made with mode 0600 before SQLite opens it: its own default would let every local user read balances.
   closeSync(openSync(file, 'a', 0o600));
+  return openSqliteFile(file, schema);
+}
+
+/** One more connection to a file that is there. */
+export function openSqliteFile(file: string, schema: string): Database {
   const db = new Kysely<Tables>({ dialect: openSqliteDialect(file) });
-  return { db, exchangePool: null, schema, close: () => db.destroy() };
+  return { db, exchangePool: null, file, schema, close: () => db.destroy() };
 }
 
 function openPostgres(options: DatabaseOptions): Database {
@@ -135,7 +142,7 @@ function openPostgres(options: DatabaseOptions): Database {
     closing ??= end(db.destroy());
     return closing;
   };
-  return { db, exchangePool, schema: options.schema, close };
+  return { db, exchangePool, file: null, schema: options.schema, close };
 }
 
 /** One transaction. Whatever the database's default, each statement sees what was committed before it: also what a lock waited for. */

@@ -31,7 +31,7 @@ export function isUnreachable(code: string): boolean {
 /** Whether trying again later may do: nobody answers, not within the time for a statement (57014), or there is no room. */
 export function isOutage(error: unknown): boolean {
   const { code } = faultOf(error);
-  return isUnreachable(code) || /^(53|57014|SQLITE_BUSY)/.test(code);
+  return isUnreachable(code) || /^(53|57014|SQLITE_BUSY|STORE_THREAD_ENDED)/.test(code);
 }
 
 /** Whether the database has understood and does not take what it was given: it will not do so later either. */

@@ -40,6 +40,7 @@ const libraries = [
 /** The functions that make a thing which has to be closed, with the files where they are at home. */
 const makers: ReadonlyMap<string, string> = new Map([
   ['openDatabase', 'src/store/database.ts'],
+  ['openStoreDoor', 'src/store/sync/door.ts'],
   ['openMeter', 'src/meter/open-meter.ts'],
   ['createLogger', 'src/observability/logger.ts'],
   ['startGateway', 'src/app.ts'],

@@ -38,7 +38,7 @@ export interface MeterTerms {
 
 /** Opens a meter as a new instance; it is closed at the end of the test unless the test has closed it. */
 export async function openTestMeter(t: Test, database: Database, terms: MeterTerms = {}): Promise<TestMeter> {
-  const { dataDir = await temporaryFolder(t), store = openStoreDoor(database), files } = terms;
+  const { dataDir = await temporaryFolder(t), store = openTestDoor(t, database), files } = terms;
   const observed: Observed = { charges: [], refusals: [], changes: [], overdraft: 0, setAside: 0 };
   const observer: MeterObserver = {
     charged: (charge) => observed.charges.push(charge),
@@ -58,6 +58,13 @@ export async function openTestMeter(t: Test, database: Database, terms: MeterTer
   const meter = await openMeter({ store, journal, log: pino({ level: 'silent' }), observer });
   t.teardown(() => meter.close());
   return { meter, observed };
+}
+
+/** A door that is closed at the end of the test. */
+export function openTestDoor(t: Test, database: Database): StoreDoor {
+  const door = openStoreDoor(database);
+  t.teardown(() => door.close());
+  return door;
 }
 
 export function callerOf(userId: string, keyId: string | null = null, hasKeyLimit = false): Caller {

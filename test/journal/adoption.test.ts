@@ -11,10 +11,9 @@ import { Journal } from '../../src/journal/journal.ts';
 import { encodeRecord } from '../../src/journal/records.ts';
 import type { Database } from '../../src/store/database.ts';
 import { fenceInstance } from '../../src/store/instances.ts';
-import { openStoreDoor } from '../../src/store/sync/door.ts';
 import type { Charge } from '../../src/store/sync/exchange.ts';
 import { dialects, migratedDatabase, temporaryFolder } from '../helpers/databases.ts';
-import { addInstance, addUser, callerOf, callOnce, chargeOf, openTestMeter } from '../helpers/meters.ts';
+import { addInstance, addUser, callerOf, callOnce, chargeOf, openTestDoor, openTestMeter } from '../helpers/meters.ts';
 import { until } from '../helpers/until.ts';
 
 for (const dialect of dialects) {
@@ -127,7 +126,7 @@ async function dieWith(t: Test, database: Database, { reserved, charges, posted,
   const made = charges.map((id) => journal.append(badOr(chargeOf(id, 'u', 5)), '', false));
   const isPosted = (id: string) => posted.includes(id);
   const lease = { user: 'u', key: '', keep: reserved, need: 0, want: 0, emptied: false };
-  await openStoreDoor(database).exchange(
+  await openTestDoor(t, database).exchange(
     {
       instance,
       seq: 5,

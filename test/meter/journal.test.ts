@@ -5,16 +5,15 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import t from 'tap';
 import { systemFiles } from '../../src/journal/files.ts';
-import { openStoreDoor } from '../../src/store/sync/door.ts';
 import { dialects, migratedDatabase, temporaryFolder } from '../helpers/databases.ts';
-import { addUser, callerOf, callOnce, openTestMeter, tryHold } from '../helpers/meters.ts';
+import { addUser, callerOf, callOnce, openTestDoor, openTestMeter, tryHold } from '../helpers/meters.ts';
 import { until } from '../helpers/until.ts';
 
 for (const dialect of dialects) {
   t.test(`${dialect}: more charges than memory takes wait in the journal, and all are booked once`, async (t) => {
     const { database } = await migratedDatabase(t, dialect);
     await addUser(database, 'u', 200_000);
-    const door = openStoreDoor(database);
+    const door = openTestDoor(t, database);
     let isDown = false;
     const store = {
       ...door,
@@ -48,7 +47,7 @@ for (const dialect of dialects) {
   t.test(`${dialect}: with a disk that is full calls go on while the store is there, and not without it`, async (t) => {
     const { database } = await migratedDatabase(t, dialect);
     await addUser(database, 'u', 1_000);
-    const door = openStoreDoor(database);
+    const door = openTestDoor(t, database);
     let [isFull, isDown] = [false, false];
     const { meter } = await openTestMeter(t, database, {
       store: {

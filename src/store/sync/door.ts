@@ -3,6 +3,7 @@
 import type { Database } from '../database.ts';
 import { fenceInstance, registerInstance, seqOfInstance } from '../instances.ts';
 import { exchange, type LockPolicy, type SyncAnswer, type SyncMessage } from './exchange.ts';
+import { ThreadDoor } from './thread-door.ts';
 
 /** Each rejects with what the driver throws when the store does not answer; the outcome is then unknown. */
 export interface StoreDoor {
@@ -14,9 +15,21 @@ export interface StoreDoor {
   exchange(message: SyncMessage, locks: LockPolicy): Promise<SyncAnswer>;
   /** Fences an instance that still stands at `seq` (any when null). False when it has moved on, or is fenced already. */
   fence(instance: string, seq: number | null): Promise<boolean>;
+  /** After whoever uses it, before the database. Safe to call twice. */
+  close(): Promise<void>;
 }
 
+/** What is asked through a door. */
+export type StoreAsks = Omit<StoreDoor, 'close'>;
+
+/** On SQLite a thread of its own does the work: there a slow disk stops who asks. */
 export function openStoreDoor(database: Database): StoreDoor {
+  const { file, schema } = database;
+  return file === null ? { ...asksOf(database), close: async () => {} } : new ThreadDoor({ file, schema });
+}
+
+/** Asks in this thread. */
+export function asksOf(database: Database): StoreAsks {
   return {
     register: (instance) => registerInstance(database.db, instance),
     seqOf: (instance) => seqOfInstance(database.db, instance),
