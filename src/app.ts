@@ -7,6 +7,7 @@ import { account } from './api/account.ts';
 import { keysApi } from './api/keys.ts';
 import { prepareOwnPaths } from './api/own-paths.ts';
 import { sessionApi } from './api/session.ts';
+import { type Identities, newUserOf, openIdentities } from './app/identities.ts';
 import type { Config } from './config/config.ts';
 import { answerError, type ErrorAnswerOptions, registerErrorHandler } from './error-handler.ts';
 import { prepareClosing } from './gateway/closing.ts';
@@ -20,16 +21,9 @@ import { routerUrlOf, routing } from './gateway/routing.ts';
 import { type Site, siteOf } from './gateway/site.ts';
 import { generateKey } from './identity/api-keys.ts';
 import { Attempts, attemptLimits } from './identity/attempts.ts';
-import { BearerTokens } from './identity/bearer.ts';
-import { Callers } from './identity/callers.ts';
+import type { Callers } from './identity/callers.ts';
 import { credentialFields, identity } from './identity/identity.ts';
-import { Introspection } from './identity/introspection.ts';
-import { Jwts } from './identity/jwts.ts';
-import { KnownCallers } from './identity/known-callers.ts';
-import { ProviderClient } from './identity/provider-client.ts';
-import { Sessions } from './identity/sessions.ts';
 import { signIn } from './identity/sign-in/sign-in.ts';
-import { TokenUsers } from './identity/token-users.ts';
 import type { Meter, MeterObserver } from './meter/meter.ts';
 import { openMeter } from './meter/open-meter.ts';
 import { DriftWatch } from './observability/drift.ts';
@@ -39,15 +33,18 @@ import { observe } from './observability/observe.ts';
 import { createOps } from './observability/ops.ts';
 import { requestIdOf } from './observability/request-id.ts';
 import { type Database, type DatabaseOptions, openDatabase } from './store/database.ts';
-import { findKeyIdentity } from './store/identities.ts';
 import { migrateUp } from './store/migrate.ts';
 import { openStoreDoor } from './store/sync/door.ts';
 
 export interface Gateway {
   /** `http://host:port` where clients connect. */
   readonly address: string;
+  /** Empty for a worker: the operators' door is its parent's. */
   readonly opsAddress: string;
   readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Why it should get no calls for the moment; empty when it should. */
+  obstacles(): string[];
   /**
    * Ends calls in flight within `shutdownTimeout`, hands in all charges, frees everything. Returns how many charges the
    * store did not take: they stay in the journal. Safe to call twice.
@@ -58,6 +55,11 @@ export interface Gateway {
 export interface StartOptions {
   /** Where the log goes: 1 is stdout, 2 stderr, or a stream. */
   readonly logTo?: 1 | 2 | DestinationStream;
+  /**
+   * Its number, for one of several processes that share the port. What is there once for all of them is their parent's
+   * then: the migrations, the operators' door, the watch over the books.
+   */
+  readonly worker?: number;
 }
 
 /** How long a kept-alive connection may idle: longer than the balancers in front, so that they close first. */
@@ -67,14 +69,15 @@ const keepAliveTimeoutMs = 75_000;
 const statementTimeoutMs = 2_000;
 
 /** Opens the store, starts the gateway and the operators' door. Throws what stands in the way, with nothing left open. */
-export async function startGateway(config: Config, { logTo = 1 }: StartOptions = {}): Promise<Gateway> {
-  const log = createLogger(config.log, logTo);
+export async function startGateway(config: Config, { logTo = 1, worker }: StartOptions = {}): Promise<Gateway> {
+  const log = createLogger(config.log, logTo, worker);
+  const isAlone = worker === undefined;
   const closers: (() => Promise<unknown>)[] = [];
   let chargesLeft = 0;
   let closing: Promise<{ chargesLeft: number }> | null = null;
   // The last that was opened is closed first.
   const closeAll = async () => {
-    log.info('tollgate is stopping');
+    log.info(isAlone ? 'tollgate is stopping' : 'a worker is stopping');
     for (const closer of closers.toReversed()) await closer();
     return { chargesLeft };
   };
@@ -83,7 +86,7 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
     return closing;
   };
   try {
-    if (config.database.migrate) await migrate(config.database);
+    if (config.database.migrate && isAlone) await migrate(config.database);
     const database = openDatabase({ ...config.database, statementTimeoutMs });
     closers.push(() => database.close());
 
@@ -98,26 +101,25 @@ export async function startGateway(config: Config, { logTo = 1 }: StartOptions =
     closers.push(async () => {
       chargesLeft = await meter.close();
     });
-    driftWatch.start();
+    if (isAlone) driftWatch.start();
     closers.push(() => driftWatch.stop());
 
-    const ops = createOps({
-      metrics,
-      obstacles: () => obstaclesOf(meter, closing !== null),
-      warnings: () => warningsOf(meter),
-    });
+    const obstacles = () => obstaclesOf(meter, closing !== null);
+    const ops = createOps({ registry: () => metrics.registry, obstacles, warnings: () => warningsOf(meter) });
     closers.push(() => ops.close());
     const openCalls = new OpenCalls();
     const app = await createServer(config, { log, meter, openCalls, identities, metrics, db: database.db });
     const closeServer = prepareClosing(app, openCalls);
     closers.push(() => closeServer(config.server.shutdownTimeout));
 
-    const opsAddress = await ops.listen({ ...config.ops });
+    const opsAddress = isAlone ? await ops.listen({ ...config.ops }) : '';
     const address = await app.listen({ host: config.server.host, port: config.server.port });
     // First of all to end: balancers learn from /readyz that they should send no more, while they still may.
     closers.push(() => setTimeout(config.server.drainDelay));
-    log.info({ address, opsAddress, instance: meter.state().instance }, 'tollgate is ready');
-    return { address, opsAddress, log, close };
+    const { instance } = meter.state();
+    if (isAlone) log.info({ address, opsAddress, instance }, 'tollgate is ready');
+    else log.info({ pid: process.pid, instance }, 'a worker is ready');
+    return { address, opsAddress, log, metrics, obstacles, close };
   } catch (error) {
     await close();
     throw error;
@@ -203,32 +205,6 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
   });
   await registerOwnPaths(app, config, parts, { site, failures, visitorOf });
   return app;
-}
-
-/** Who may call, as far as it is remembered, and the client that asks their providers. */
-interface Identities {
-  readonly callers: Callers;
-  readonly client: ProviderClient;
-}
-
-function openIdentities({ auth, server, ...config }: Config, db: Database['db'], log: Logger): Identities {
-  const client = new ProviderClient();
-  const { bearer: issuers, introspection: endpoint, signIn } = auth;
-  const users = new TokenUsers({ db, newUser: newUserOf(config), log });
-  const clientIds = new Set(signIn?.providers.map(({ clientId }) => clientId));
-  const jwts = issuers.length === 0 ? null : new Jwts({ issuers, clientIds, users, client, log });
-  const introspection = endpoint === null ? null : new Introspection({ endpoint, users, client, log });
-  const tokens = jwts === null && introspection === null ? null : new BearerTokens(jwts, introspection, log);
-  const keys = new KnownCallers((_key, hash) => findKeyIdentity(db, hash));
-  const { publicPlace, portalPlace: portal } = server;
-  const hasSessions = signIn !== null && publicPlace !== null && portal !== null;
-  const sessions = hasSessions ? new Sessions({ db, signIn, portal, publicPlace }) : null;
-  return { callers: new Callers(keys, tokens, sessions), client };
-}
-
-/** What users begin with who sign up by themselves. */
-function newUserOf({ defaultPlan: plan, plans }: Pick<Config, 'defaultPlan' | 'plans'>) {
-  return { plan, credits: plans[plan]?.startingCredits ?? 0 };
 }
 
 /** What the gateway answers at its own paths: beside the calls and not behind them, after what its hooks have found. */

@@ -24,7 +24,7 @@ t.test('on a silent line look-ups are told to come again, and warm callers go on
     async () => (await gate.call(cold)).status,
     (status) => status === 200,
   );
-  t.same(await gate.gateway.close(), { chargesLost: 0 });
+  t.same(await gate.gateway.close(), { chargesLeft: 0 });
   t.same(await spentIn(gate), [
     { id: 'cold', credits: 999 },
     { id: 'warm', credits: 993 },
@@ -39,7 +39,7 @@ t.test('a gateway closes on a silent line', async (t) => {
     (metrics) => /^tollgate_journal_charges 0$/m.test(metrics),
   );
   line.silence();
-  t.same(await gate.gateway.close(), { chargesLost: 0 });
+  t.same(await gate.gateway.close(), { chargesLeft: 0 });
 });
 
 async function startBehindLine(t: Test): Promise<{ gate: TestGateway; line: Line }> {

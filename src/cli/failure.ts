@@ -6,6 +6,7 @@ import { ConfigError } from '../config/config.ts';
 import { MigrationError } from '../store/migrate.ts';
 import { faultOf, isUnreachable } from '../store/outage.ts';
 import { Refusal, type RefusalCode } from '../store/refusal.ts';
+import { WorkerStartError } from '../workers/start-error.ts';
 
 export const exitCodes = { done: 0, failed: 1, usage: 2, config: 78 } as const;
 
@@ -51,6 +52,7 @@ const remedies: Record<RefusalCode, string> = {
 export function tell(error: unknown): Told {
   if (error instanceof Failure) return error;
   if (error instanceof CommanderError) return tellUsage(error);
+  if (error instanceof WorkerStartError) return error.told;
   const failed = exitCodes.failed;
   if (error instanceof ConfigError)
     return { code: 'CONFIG_INVALID', message: error.message, exitCode: exitCodes.config };

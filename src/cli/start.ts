@@ -1,26 +1,58 @@
-// The command that runs the gateway until it is told to stop.
+// The command that runs the gateway until it is told to stop: in this process, or in several that share the port.
 
-import { loadConfig } from '../config/config.ts';
+import cluster from 'node:cluster';
+import { readFileSync } from 'node:fs';
+import { type Config, loadConfig } from '../config/config.ts';
 import type { Command } from './command.ts';
-import { exitCodes } from './failure.ts';
-import { stopRequested } from './signals.ts';
+import { exitCodes, tell } from './failure.ts';
+import { ignoreStopSignals, stopRequested } from './signals.ts';
 
 export const startCommand: Command = {
   name: 'start',
   summary: 'run the gateway',
   details:
     'Creates the tables or brings them up to date first, unless database.migrate is false. Logs to stdout. SIGTERM and ' +
-    'Ctrl-C let calls in flight end within server.shutdownTimeout; a second one ends it at once. ' +
-    'Exit code 1: the database did not take the last charges; they stay in the journal of dataDir, and the next start hands them in.',
+    'Ctrl-C let calls in flight end within server.shutdownTimeout; a second one ends it at once. With server.workers ' +
+    'above 1 it is the parent of so many processes, and the one to be sent signals. ' +
+    'Exit code 1: the database did not take the last charges, which stay in the journal of dataDir for the next start, or ' +
+    'a worker ended badly.',
   examples: ['start', 'start --config /etc/tollgate/gateway.yaml'],
-  run: async ({ configFile, env }) => {
-    const config = loadConfig({ file: configFile, env });
-    const stop = stopRequested();
-    // Loaded here alone: operators' commands start faster without a server.
-    const { startGateway } = await import('../app.ts');
-    const gateway = await startGateway(config);
-    await stop;
-    const { chargesLeft } = await gateway.close();
-    return chargesLeft === 0 ? exitCodes.done : exitCodes.failed;
+  run: async ({ configFile: file, env }) => {
+    if (cluster.isWorker) return runAsWorker(file, env);
+    const files: Record<string, string> = {};
+    const readFile = (path: string) => {
+      const text = readFileSync(path, 'utf8');
+      files[path] = text;
+      return text;
+    };
+    const config = loadConfig({ file, env, readFile });
+    return config.server.workers === 1 ? runAlone(config) : runWorkers(config, files);
   },
 };
+
+// What makes a server is loaded here alone: operators' commands start faster without.
+
+async function runAlone(config: Config): Promise<number> {
+  const stop = stopRequested();
+  const { startGateway } = await import('../app.ts');
+  const gateway = await startGateway(config);
+  await stop;
+  const { chargesLeft } = await gateway.close();
+  return chargesLeft === 0 ? exitCodes.done : exitCodes.failed;
+}
+
+async function runWorkers(config: Config, files: Readonly<Record<string, string>>): Promise<number> {
+  let endNow = () => {};
+  const stop = stopRequested(() => endNow());
+  const { startWorkers } = await import('../workers/parent.ts');
+  const workers = await startWorkers(config, { files, stop });
+  endNow = workers.kill;
+  await stop;
+  return workers.stop();
+}
+
+async function runAsWorker(file: string, env: NodeJS.ProcessEnv): Promise<number> {
+  ignoreStopSignals();
+  const { runWorker } = await import('../workers/worker.ts');
+  return runWorker({ file, env, tell });
+}

@@ -28,6 +28,8 @@ export interface Place {
 export interface Server {
   readonly host: string;
   readonly port: number;
+  /** Processes that share the port. */
+  readonly workers: number;
   /** Null when nobody has said. */
   readonly publicPlace: Place | null;
   /** Of sign-in and account; the public place where it has none of its own. */

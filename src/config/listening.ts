@@ -20,6 +20,16 @@ export const serverSchema = Type.Object(
   {
     host: host('The address that clients connect to.'),
     port: port('The port that clients connect to: plain HTTP/1.1. TLS is the work of what stands in front.', 8080),
+    workers: Type.Integer({
+      description:
+        'Processes that share the port, each an instance of its own, so that more than one core is used. One process a pod ' +
+        'and more pods is the other way.',
+      default: 1,
+      minimum: 1,
+      maximum: 64,
+      expects: 'a whole number from 1 to 64',
+      examples: [4],
+    }),
     publicUrl: browserUrl(
       'What browsers and identity providers see. A path in it is a prefix that the proxy in front takes away. Needed with ' +
         '`auth.providers`.',

@@ -45,7 +45,7 @@ const databaseSchema = Type.Object(
       examples: ['tollgate'],
     }),
     poolSize: Type.Integer({
-      description: 'The most PostgreSQL connections that this process opens.',
+      description: 'The most PostgreSQL connections that each process opens.',
       default: 10,
       minimum: 1,
       maximum: 1000,

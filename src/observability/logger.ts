@@ -8,26 +8,33 @@ import type { Config } from '../config/config.ts';
 
 const secretFields = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'x-api-key']);
 
-/** `destination`: 1 for stdout, 2 for stderr, or a stream. */
-export function createLogger(log: Config['log'], destination: 1 | 2 | DestinationStream): Logger {
+type Destination = 1 | 2 | DestinationStream;
+
+/** What a pipe takes from several writers without tearing (POSIX, PIPE_BUF of Linux). */
+const untornCharacters = 4096;
+
+/** `destination`: 1 for stdout, 2 for stderr, or a stream. A worker, one of many writers, puts its number on each line. */
+export function createLogger(log: Config['log'], destination: Destination, worker?: number): Logger {
   const options = {
     level: log.level,
-    base: null,
+    base: worker === undefined ? null : { worker },
     timestamp: pino.stdTimeFunctions.isoTime,
     // Not pino's own redaction by path, which every line would pay for.
     serializers: { headers: withoutSecrets, err: withoutPacket },
     formatters: { level: (label: string) => ({ level: label }) },
     hooks: { streamWrite: withoutCredentials },
   };
-  return pino(options, log.format === 'pretty' ? prettyStream(destination) : plainStream(destination));
+  const isShared = worker !== undefined;
+  return pino(options, log.format === 'pretty' ? prettyStream(destination) : plainStream(destination, isShared));
 }
 
 /** Lines are written while earlier ones are on their way, so that a slow reader does not slow down calls. */
-function plainStream(destination: 1 | 2 | DestinationStream): DestinationStream {
-  return typeof destination === 'number' ? pino.destination({ dest: destination, sync: false }) : destination;
+function plainStream(destination: Destination, isShared: boolean): DestinationStream {
+  if (typeof destination !== 'number') return destination;
+  return pino.destination({ dest: destination, sync: false, ...(isShared && { maxWrite: untornCharacters }) });
 }
 
-function prettyStream(destination: 1 | 2 | DestinationStream): DestinationStream {
+function prettyStream(destination: Destination): DestinationStream {
   const colorize = process.env['NO_COLOR'] === undefined && process.stdout.isTTY === true;
   return pretty({ destination, colorize, sync: true });
 }

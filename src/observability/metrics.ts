@@ -1,7 +1,8 @@
 // The metrics, in Prometheus' text format. Labels are route names, status codes and reasons: bounded, and never a user,
-// a key or an address. docs/metrics.md describes each one; a test compares the two.
+// a key or an address. docs/metrics.md describes each one; a test compares the two. Each gauge says how those of several
+// processes become one; counters and histograms add up.
 
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { type Aggregator, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { MeterState } from '../meter/meter.ts';
 
 /** What the gauges are read from when somebody asks. */
@@ -61,21 +62,28 @@ export class Metrics {
   );
 
   constructor(sources: GaugeSources) {
-    const ofMeter = (name: string, help: string, read: (state: MeterState) => number) =>
-      this.#gauge(name, help, () => read(sources.meterState()));
-    ofMeter('tollgate_holds_open', 'Calls in flight that hold credits.', (state) => state.holdsOpen);
-    ofMeter('tollgate_hold_oldest_seconds', 'Age of the oldest hold.', (state) => state.oldestHoldSeconds);
-    ofMeter('tollgate_leased_credits', 'Credits that this instance has reserved.', (state) => state.leasedCredits);
+    const ofMeter = (name: string, help: string, aggregator: Aggregator, read: (state: MeterState) => number) =>
+      this.#gauge(name, help, aggregator, () => read(sources.meterState()));
+    ofMeter('tollgate_holds_open', 'Calls in flight that hold credits.', 'sum', (state) => state.holdsOpen);
+    ofMeter('tollgate_hold_oldest_seconds', 'Age of the oldest hold.', 'max', (state) => state.oldestHoldSeconds);
+    ofMeter('tollgate_leased_credits', 'Credits reserved in the store.', 'sum', (state) => state.leasedCredits);
     ofMeter(
       'tollgate_journal_charges',
       'Charges that the store has not acknowledged yet.',
+      'sum',
       (state) => state.unsentCharges,
     );
-    ofMeter('tollgate_journal_oldest_seconds', 'Age of the oldest of them.', (state) => state.oldestUnsentSeconds);
-    ofMeter('tollgate_store_up', '1 while the store answers, else 0.', (state) => (state.isStoreUp ? 1 : 0));
+    ofMeter(
+      'tollgate_journal_oldest_seconds',
+      'Age of the oldest of them.',
+      'max',
+      (state) => state.oldestUnsentSeconds,
+    );
+    ofMeter('tollgate_store_up', '1 while the store answers, else 0.', 'min', (state) => (state.isStoreUp ? 1 : 0));
     this.#gauge(
       'tollgate_ledger_drift',
       'Credits by which balances differ from the sum of their ledger.',
+      'max',
       sources.ledgerDrift,
     );
   }
@@ -126,10 +134,10 @@ export class Metrics {
     return new Histogram({ name, help, buckets, labelNames, registers: [this.registry] });
   }
 
-  #gauge(name: string, help: string, read: () => number): void {
+  #gauge(name: string, help: string, aggregator: Aggregator, read: () => number): void {
     const collect = function (this: Gauge): void {
       this.set(read());
     };
-    this.registry.registerMetric(new Gauge({ name, help, registers: [], collect }));
+    this.registry.registerMetric(new Gauge({ name, help, aggregator, registers: [], collect }));
   }
 }

@@ -2,18 +2,18 @@
 // only, never users, keys or addresses.
 
 import fastify, { type FastifyInstance } from 'fastify';
-import type { Metrics } from './metrics.ts';
+import type { Registry } from 'prom-client';
 
 export interface OpsOptions {
-  readonly metrics: Metrics;
+  readonly registry: () => Registry | Promise<Registry>;
   /** Why the gateway should get no calls for the moment; empty when it should. */
-  readonly obstacles: () => string[];
+  readonly obstacles: () => string[] | Promise<string[]>;
   /** What an operator should look at, although calls are served; empty when all is well. */
   readonly warnings: () => string[];
 }
 
 /** Makes the server, without listening. */
-export function createOps({ metrics, obstacles, warnings }: OpsOptions): FastifyInstance {
+export function createOps({ registry, obstacles, warnings }: OpsOptions): FastifyInstance {
   // Nobody who is connected here keeps the gateway from ending.
   const app = fastify({ logger: false, forceCloseConnections: true });
   app.addHook('onRequest', (_request, reply, done) => {
@@ -22,15 +22,16 @@ export function createOps({ metrics, obstacles, warnings }: OpsOptions): Fastify
   });
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
-    const reasons = obstacles();
+    const reasons = await obstacles();
     const told = warnings();
     const more = told.length === 0 ? {} : { warnings: told };
     if (reasons.length === 0) return { status: 'ready', ...more };
     return reply.code(503).send({ status: 'not ready', reasons, ...more });
   });
   app.get('/metrics', async (_request, reply) => {
-    reply.type(metrics.registry.contentType);
-    return metrics.registry.metrics();
+    const metrics = await registry();
+    reply.type(metrics.contentType);
+    return metrics.metrics();
   });
   return app;
 }

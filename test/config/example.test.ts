@@ -35,6 +35,7 @@ t.test('the example with every section active says what it means', async (t) => 
   t.same(config.server, {
     host: '0.0.0.0',
     port: 8080,
+    workers: 4,
     publicPlace: { origin: 'https://api.example.com', host: 'api.example.com', path: '', isSecure: true },
     portalPlace: { origin: 'https://account.example.com', host: 'account.example.com', path: '', isSecure: true },
     trustedProxies: ['10.0.0.0/8', 'fd00::/8'],

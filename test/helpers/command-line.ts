@@ -42,6 +42,8 @@ export interface Running {
   readonly ended: Promise<Ended>;
   /** The first match in what it has printed on stdout and stderr, when it comes. */
   printed(pattern: RegExp): Promise<RegExpExecArray>;
+  /** What it has printed there so far. */
+  stdout(): string;
 }
 
 const program = resolve('dist/src/cli.js');
@@ -114,7 +116,7 @@ export function startProcess(t: Test, file: string, args: readonly string[], cwd
     if (match === null) throw new Error(`ended with ${child.exitCode}: ${output.stderr}`);
     return match;
   };
-  return { child, ended, printed };
+  return { child, ended, printed, stdout: () => output.stdout };
 }
 
 /** A gateway logs to stdout; what others print there is for their user alone, and may be a new key. */

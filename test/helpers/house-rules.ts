@@ -12,7 +12,7 @@ const floors: readonly (readonly string[])[] = [
   ['scripts'],
   ['cli'],
   // The proof runs whole gateways as processes, and stands below the command that runs it.
-  ['verify'],
+  ['verify', 'workers'],
   ['app'],
   edge,
   ['pricing', 'meter'],
@@ -45,7 +45,7 @@ const makers: ReadonlyMap<string, string> = new Map([
   ['createLogger', 'src/observability/logger.ts'],
   ['startGateway', 'src/app.ts'],
 ]);
-const constructors = ['scripts', 'cli', 'verify', 'app'];
+const constructors = ['scripts', 'cli', 'verify', 'workers', 'app'];
 
 const linesMax = 299;
 const barrelFault = 'there are no barrels. Import from the file that makes the thing.';
@@ -95,7 +95,7 @@ function makerFault(path: string, { target, names }: Import): string | null {
   if (constructors.includes(partOf(path) ?? '')) return null;
   for (const [maker, home] of makers) {
     if (target !== home || !(names.includes(maker) || names.includes('*'))) continue;
-    return `only cli, verify and app construct things, and this can call ${maker}. Take what it makes as an option.`;
+    return `only cli, verify, workers and app construct things, and this can call ${maker}. Take what it makes as an option.`;
   }
   return null;
 }

@@ -2,11 +2,15 @@
 
 import { setTimeout } from 'node:timers/promises';
 
-const deadlineMs = 15_000;
+const usualDeadlineMs = 15_000;
 const lookEveryMs = 10;
 
 /** Waits until `read` gives something that `isRight` accepts, and returns it; throws with the last value when it never does. */
-export async function until<T>(read: () => T | Promise<T>, isRight: (value: T) => boolean): Promise<T> {
+export async function until<T>(
+  read: () => T | Promise<T>,
+  isRight: (value: T) => boolean,
+  deadlineMs = usualDeadlineMs,
+): Promise<T> {
   const endMs = performance.now() + deadlineMs;
   for (;;) {
     const value = await read();

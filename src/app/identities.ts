@@ -1,0 +1,41 @@
+// Who may call: the parts of identity, put together from the configuration.
+
+import type { Logger } from 'pino';
+import type { Config } from '../config/config.ts';
+import { BearerTokens } from '../identity/bearer.ts';
+import { Callers } from '../identity/callers.ts';
+import { Introspection } from '../identity/introspection.ts';
+import { Jwts } from '../identity/jwts.ts';
+import { KnownCallers } from '../identity/known-callers.ts';
+import { ProviderClient } from '../identity/provider-client.ts';
+import { Sessions } from '../identity/sessions.ts';
+import { TokenUsers } from '../identity/token-users.ts';
+import type { Database } from '../store/database.ts';
+import { findKeyIdentity } from '../store/identities.ts';
+
+/** Who may call, as far as it is remembered, and the client that asks their providers. */
+export interface Identities {
+  readonly callers: Callers;
+  readonly client: ProviderClient;
+}
+
+/** Nothing is asked of anybody yet. */
+export function openIdentities({ auth, server, ...config }: Config, db: Database['db'], log: Logger): Identities {
+  const client = new ProviderClient();
+  const { bearer: issuers, introspection: endpoint, signIn } = auth;
+  const users = new TokenUsers({ db, newUser: newUserOf(config), log });
+  const clientIds = new Set(signIn?.providers.map(({ clientId }) => clientId));
+  const jwts = issuers.length === 0 ? null : new Jwts({ issuers, clientIds, users, client, log });
+  const introspection = endpoint === null ? null : new Introspection({ endpoint, users, client, log });
+  const tokens = jwts === null && introspection === null ? null : new BearerTokens(jwts, introspection, log);
+  const keys = new KnownCallers((_key, hash) => findKeyIdentity(db, hash));
+  const { publicPlace, portalPlace: portal } = server;
+  const hasSessions = signIn !== null && publicPlace !== null && portal !== null;
+  const sessions = hasSessions ? new Sessions({ db, signIn, portal, publicPlace }) : null;
+  return { callers: new Callers(keys, tokens, sessions), client };
+}
+
+/** What users begin with who sign up by themselves. */
+export function newUserOf({ defaultPlan: plan, plans }: Pick<Config, 'defaultPlan' | 'plans'>) {
+  return { plan, credits: plans[plan]?.startingCredits ?? 0 };
+}
