@@ -1,11 +1,12 @@
 // The commands that look back: ledger, usage and audit.
 
 import { Option } from 'commander';
-import { auditBalances, type Difference, listLedger, sumUsage, type UsageKey } from '../store/history.ts';
+import { auditBalances, countUsers, type Difference, listLedger, sumUsage, type UsageKey } from '../store/history.ts';
 import { findUser } from '../store/users.ts';
 import { type Command, userArgument } from './command.ts';
 import { exitCodes, usageFailure } from './failure.ts';
 import { formatTable } from './output.ts';
+import { startProgress } from './progress.ts';
 import { withStore } from './store.ts';
 import { parseEntryId, parseRows, parseTime } from './values.ts';
 
@@ -75,10 +76,13 @@ const audit: Command = {
     withStore(context, async ({ db }) => {
       let users = 0;
       const differences: Difference[] = [];
+      const progress = startProgress(context.output, await countUsers(db), 'users');
       for await (const batch of auditBalances(db)) {
         users += batch.users;
         differences.push(...batch.differences);
+        progress.update(users);
       }
+      progress.stop();
       const rows = differences.map((row) => [row.userId, row.email, row.credits, row.ledger, row.credits - row.ledger]);
       const summary = `Users: ${users}. Balances that are not the sum of the ledger: ${differences.length}.`;
       const table = formatTable(['user', 'email', 'credits', 'ledger', 'difference'], rows);

@@ -1,6 +1,7 @@
 // What happened to credits, for people to read: pages of the ledger, totals of usage, and the audit that recomputes
 // every balance. Reads only. Each read is bounded: pages go by keyset, the audit by batches of users.
 
+import { setImmediate } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { type Db, isPostgres, type LedgerKind } from './database.ts';
 
@@ -143,8 +144,10 @@ export interface Difference {
   readonly ledger: number;
 }
 
-/** Users that one statement of the audit looks at. */
-const auditBatch = 1_000;
+/** Users that one statement of the audit looks at: to begin with, and at most. */
+const auditBatch = { first: 100, max: 5_000 };
+/** How long one statement should take: users have ten entries or ten million. */
+const auditStatementMs = 300;
 
 /**
  * Looks over the balances of up to `users` users after the id `after`: those that differ from their ledger, and the last
@@ -169,21 +172,33 @@ function firstEntries(entriesMax: number) {
   return sql`(SELECT amount FROM ledger WHERE ledger.user_id = batch.id LIMIT ${entriesMax + 1}) AS first`;
 }
 
+/** How many users the audit will look at. */
+export async function countUsers(db: Db): Promise<number> {
+  const query = db.selectFrom('users').select((count) => count.fn.countAll<number>().as('users'));
+  return (await query.executeTakeFirstOrThrow()).users;
+}
+
 /**
  * Recomputes every balance from the ledger, batch by batch: how many users each batch held, and those that differ. One
  * statement reads both sides of a batch, so that a gateway at work causes no false alarm.
  */
 export async function* auditBalances(db: Db): AsyncGenerator<{ users: number; differences: Difference[] }> {
+  let size = auditBatch.first;
   let after = '';
   for (;;) {
+    const startMs = performance.now();
     const { rows } = await sql<Difference>`
       SELECT id AS "userId", email, credits,
         (SELECT coalesce(sum(amount), 0) FROM ledger WHERE ledger.user_id = batch.id) AS ledger
-      FROM (SELECT id, email, credits FROM users WHERE id > ${after} ORDER BY id LIMIT ${auditBatch}) AS batch
+      FROM (SELECT id, email, credits FROM users WHERE id > ${after} ORDER BY id LIMIT ${size}) AS batch
       ORDER BY id`.execute(db);
     yield { users: rows.length, differences: rows.filter((row) => row.credits !== row.ledger) };
     const last = rows.at(-1);
-    if (last === undefined || rows.length < auditBatch) return;
+    if (last === undefined || rows.length < size) return;
     after = last.userId;
+    const pace = Math.min(2, auditStatementMs / (performance.now() - startMs));
+    size = Math.max(1, Math.min(auditBatch.max, Math.floor(size * pace)));
+    // SQLite answers within the turn: without this, signals and the progress bar would wait for the end.
+    await setImmediate();
   }
 }

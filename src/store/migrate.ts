@@ -6,6 +6,7 @@ import * as theBooks from '../../migrations/0001_the_books.ts';
 import * as identities from '../../migrations/0002_identities.ts';
 import * as sessions from '../../migrations/0003_sessions.ts';
 import * as byHand from '../../migrations/0004_by_hand.ts';
+import * as audit from '../../migrations/0005_audit.ts';
 import { type Database, type Db, isPostgres } from './database.ts';
 
 const migrations: Record<string, Migration & { drops: string[] }> = {
@@ -13,6 +14,7 @@ const migrations: Record<string, Migration & { drops: string[] }> = {
   '0002_identities': identities,
   '0003_sessions': sessions,
   '0004_by_hand': byHand,
+  '0005_audit': audit,
 };
 
 const appliedTable = 'tollgate_migrations';

@@ -20,18 +20,19 @@ for (const dialect of dialects) {
     const early = await run('users list');
     t.match(early, { code: 1, stdout: '', stderr: /^error: .*Run "tollgate migrate up" first\.\n$/ });
     t.same(await json('migrate up'), {
-      applied: ['0001_the_books', '0002_identities', '0003_sessions', '0004_by_hand'],
+      applied: ['0001_the_books', '0002_identities', '0003_sessions', '0004_by_hand', '0005_audit'],
     });
     t.same(await json('migrate up'), { applied: [] });
     t.match(await json('migrate status'), { migrations: [{ name: '0001_the_books', appliedAt: /^\d{4}-/ }] });
     await json('users create ann@b.example');
+    t.match(await json('migrate down'), { reverted: ['0005_audit'], dropped: [] });
     t.match(await json('migrate down'), { reverted: ['0004_by_hand'], dropped: [] });
     t.match(await json('migrate down --yes'), { reverted: ['0003_sessions'], dropped: ['sessions'] });
     t.match(await json('migrate down --yes'), { reverted: ['0002_identities'], dropped: ['identities'] });
     t.match(await run('migrate down'), { code: 2, stderr: /drops .*ledger, users with every row\. Give --yes/ });
     t.match(await json('migrate down --yes'), { reverted: ['0001_the_books'], dropped: /users/ });
     t.same(await json('migrate up'), {
-      applied: ['0001_the_books', '0002_identities', '0003_sessions', '0004_by_hand'],
+      applied: ['0001_the_books', '0002_identities', '0003_sessions', '0004_by_hand', '0005_audit'],
     });
     t.same(await json('users list'), { users: [], next: null });
   });
@@ -208,7 +209,7 @@ t.test(
     const { start } = await openCommandLine(t, 'sqlite');
     t.match(await start('migrate up --json').ended, {
       code: 0,
-      stdout: '{"applied":["0001_the_books","0002_identities","0003_sessions","0004_by_hand"]}\n',
+      stdout: '{"applied":["0001_the_books","0002_identities","0003_sessions","0004_by_hand","0005_audit"]}\n',
       stderr: '',
     });
     t.match(await start('credits show nobody --json').ended, {
@@ -220,9 +221,18 @@ t.test(
   },
 );
 
+t.test('on a terminal, what is done to credits is logged for people, and an audit shows a bar', async (t) => {
+  const { run } = await openCommandLine(t, 'sqlite');
+  const terminal = { text: '', isTTY: true };
+  await run('migrate up', terminal);
+  t.match(await run('users create ann@b.example', terminal), { code: 0, stderr: /INFO.*signup/ });
+  t.match(await run('audit', terminal), { code: 0, stdout: /^Users: 1\./, stderr: /100 % \| 1\/1 users/ });
+});
+
 t.test('on a terminal, migrate down asks, and does nothing without a yes', async (t) => {
   const { run, json } = await openCommandLine(t, 'sqlite');
   await run('migrate up');
+  t.match(await json('migrate down'), { reverted: ['0005_audit'] });
   t.match(await json('migrate down'), { reverted: ['0004_by_hand'] }, 'nothing to ask where nothing is lost');
   const declined = await run('migrate down', { text: 'no\n', isTTY: true });
   t.match(declined, { code: 1, stdout: '', stderr: /This drops .* Type "yes" to go on: .*Nothing was changed/s });

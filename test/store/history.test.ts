@@ -4,8 +4,8 @@ import type { Db } from '../../src/store/database.ts';
 import { type Difference, listLedger, lookOverBalances, sumUsage } from '../../src/store/history.ts';
 import { importUsers } from '../../src/store/import-users.ts';
 import { findUser } from '../../src/store/users.ts';
-import { dialects, migratedDatabase } from '../helpers/databases.ts';
-import { auditOf } from '../helpers/meters.ts';
+import { dialects, migratedDatabase, openAgain } from '../helpers/databases.ts';
+import { auditOf, callerOf, callOnce, openTestMeter } from '../helpers/meters.ts';
 import { userWith } from '../helpers/users.ts';
 
 for (const dialect of dialects) {
@@ -71,6 +71,25 @@ for (const dialect of dialects) {
       users: 2_001,
       differences: [{ userId: id, email: 'u7@b.example', credits: 8, ledger: 7 }],
     });
+  });
+
+  t.test(`${dialect}: an audit finds nothing while calls are charged`, async (t) => {
+    const test = await migratedDatabase(t, dialect);
+    const { db } = test.database;
+    const ids = Array.from({ length: 300 }, (_, i) => `u${i}`);
+    await db
+      .insertInto('users')
+      .values(ids.map((id) => ({ id, name: id, credits: 100 })))
+      .execute();
+    const { meter } = await openTestMeter(t, openAgain(t, test));
+    for (let round = 0; round < 5; round++) {
+      const calls = ids.map((id) => callOnce(meter, callerOf(id), 1));
+      t.same(await auditOf(db), { users: 300, differences: [] });
+      t.ok((await Promise.all(calls)).every((code) => code === null));
+    }
+    await meter.close();
+    const { rows } = await sql`SELECT sum(credits) AS credits FROM users`.execute(db);
+    t.match(rows, [{ credits: 300 * 95 }]);
   });
 
   t.test(`${dialect}: a look over the balances is bounded in users and in entries`, async (t) => {
