@@ -2,6 +2,7 @@
 // fields, and where one would, those that may hold a credential are left out; keys and JWTs in any text are cut by their
 // shape. Tokens without one cannot be told from other text.
 
+import { Writable } from 'node:stream';
 import pino, { type DestinationStream, type Logger } from 'pino';
 import pretty from 'pino-pretty';
 import type { Config } from '../config/config.ts';
@@ -36,7 +37,21 @@ function plainStream(destination: Destination, isShared: boolean): DestinationSt
 
 function prettyStream(destination: Destination): DestinationStream {
   const colorize = process.env['NO_COLOR'] === undefined && process.stdout.isTTY === true;
-  return pretty({ destination, colorize, sync: true });
+  return pretty({
+    destination: typeof destination === 'number' ? destination : streamTo(destination),
+    colorize,
+    sync: true,
+  });
+}
+
+/** pino-pretty wants to be told about errors and backpressure; whoever only writes has neither. */
+function streamTo(destination: DestinationStream): Writable {
+  return new Writable({
+    write: (line, _, done) => {
+      destination.write(String(line));
+      done();
+    },
+  });
 }
 
 function withoutSecrets(headers: Record<string, unknown>): Record<string, unknown> {

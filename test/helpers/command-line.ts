@@ -82,10 +82,11 @@ export function commandLineIn(t: Test, folder: string): CommandLine {
 }
 
 async function runHere(args: readonly string[], folder: string, input: Input = { text: '' }): Promise<Ended> {
-  const stdin = Object.assign(new PassThrough(), { isTTY: input.isTTY === true });
+  const isTTY = input.isTTY === true;
+  const stdin = Object.assign(new PassThrough(), { isTTY });
   stdin.end(input.text);
   const env = { TOLLGATE_CONFIG: join(folder, 'gateway.yaml') };
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  const [stdout, stderr] = [new PassThrough(), Object.assign(new PassThrough(), { isTTY })];
   const code = await runCommandLine(args, { env, stdin, stdout, stderr });
   const textOf = (stream: PassThrough) => String(stream.read() ?? '');
   const ended = { code, stdout: textOf(stdout), stderr: textOf(stderr) };
