@@ -21,6 +21,7 @@ t.test('the smallest file works, and every default is the documented one', async
   t.same(JSON.parse(JSON.stringify(config)), {
     server: {
       host: '0.0.0.0',
+      workers: 1,
       port: 8080,
       publicPlace: null,
       portalPlace: null,
