@@ -96,6 +96,8 @@ export class Sync {
   async start(): Promise<void> {
     await this.#register();
     this.#repliedAtMs = this.#clock.nowMs();
+    // From here on it is known what changes: who was looked up before could not be vouched for.
+    await this.#exchangeOnce();
     this.schedule();
   }
 

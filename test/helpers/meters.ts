@@ -67,6 +67,21 @@ export function openTestDoor(t: Test, database: Database): StoreDoor {
   return door;
 }
 
+/** A door through which nothing is exchanged while `isDown` says so. */
+export function openBarredDoor(t: Test, database: Database, isDown: () => boolean): StoreDoor {
+  const door = openTestDoor(t, database);
+  return {
+    register: (instance) => door.register(instance),
+    seqOf: (instance) => door.seqOf(instance),
+    fence: (instance, seq) => door.fence(instance, seq),
+    exchange: async (message, locks) => {
+      if (isDown()) throw new Error('the store is down');
+      return door.exchange(message, locks);
+    },
+    close: () => door.close(),
+  };
+}
+
 export function callerOf(userId: string, keyId: string | null = null, hasKeyLimit = false): Caller {
   return { userId, keyId, hasKeyLimit };
 }

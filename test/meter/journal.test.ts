@@ -6,20 +6,15 @@ import { sql } from 'kysely';
 import t from 'tap';
 import { systemFiles } from '../../src/journal/files.ts';
 import { dialects, migratedDatabase, temporaryFolder } from '../helpers/databases.ts';
-import { addUser, callerOf, callOnce, openTestDoor, openTestMeter, tryHold } from '../helpers/meters.ts';
+import { addUser, callerOf, callOnce, openBarredDoor, openTestMeter, tryHold } from '../helpers/meters.ts';
 import { until } from '../helpers/until.ts';
 
 for (const dialect of dialects) {
   t.test(`${dialect}: more charges than memory takes wait in the journal, and all are booked once`, async (t) => {
     const { database } = await migratedDatabase(t, dialect);
     await addUser(database, 'u', 200_000);
-    const door = openTestDoor(t, database);
     let isDown = false;
-    const store = {
-      ...door,
-      exchange: ((...args) =>
-        isDown ? Promise.reject(new Error('down')) : door.exchange(...args)) as typeof door.exchange,
-    };
+    const store = openBarredDoor(t, database, () => isDown);
     const { meter } = await openTestMeter(t, database, { store });
     // The rate of these makes the lease big enough for what follows.
     for (let calls = 0; calls < 4; calls++) t.equal(await callOnce(meter, callerOf('u'), 6_000), null);
@@ -47,14 +42,9 @@ for (const dialect of dialects) {
   t.test(`${dialect}: with a disk that is full calls go on while the store is there, and not without it`, async (t) => {
     const { database } = await migratedDatabase(t, dialect);
     await addUser(database, 'u', 1_000);
-    const door = openTestDoor(t, database);
     let [isFull, isDown] = [false, false];
     const { meter } = await openTestMeter(t, database, {
-      store: {
-        ...door,
-        exchange: ((...args) =>
-          isDown ? Promise.reject(new Error('down')) : door.exchange(...args)) as typeof door.exchange,
-      },
+      store: openBarredDoor(t, database, () => isDown),
       files: {
         ...systemFiles,
         write: (fd, bytes, from) => {
