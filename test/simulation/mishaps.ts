@@ -1,0 +1,130 @@
+// What goes wrong in a world besides single messages: spells without a store, rows that somebody locks, processes that
+// die, stop or close, clocks that jump.
+
+import type { Random } from '../helpers/random.ts';
+import type { Auditor } from './auditor.ts';
+import type { Model } from './model.ts';
+import type { Network } from './network.ts';
+import type { Population } from './population.ts';
+import type { Stores } from './stores.ts';
+import type { Timeline } from './timeline.ts';
+import type { Weather } from './weather.ts';
+
+export interface MishapOptions {
+  readonly timeline: Timeline;
+  readonly random: Random;
+  readonly weather: Weather;
+  readonly stores: Stores;
+  readonly model: Model;
+  readonly auditor: Auditor;
+  readonly network: Network;
+  readonly population: Population;
+  readonly note: (text: string) => void;
+}
+
+/** How far the time of day jumps: seconds, hours, years. */
+const jumpsMs = [-2_000, 5_000, 3_600_000, -3_600_000, 365 * 86_400_000, -86_400_000];
+
+export class Mishaps {
+  readonly counts = { deaths: 0, stops: 0, closes: 0, jumps: 0, spells: 0, cuts: 0, locks: 0 };
+  readonly #world: MishapOptions;
+  #unlock: (() => Promise<void>) | null = null;
+
+  constructor(world: MishapOptions) {
+    this.#world = world;
+  }
+
+  async happen(): Promise<void> {
+    const { random, weather } = this.#world;
+    const isCalm = weather.temper === 'calm';
+    const kind = random.below(8);
+    if (kind === 0) this.#jump();
+    else if (kind === 1) this.counts.closes += this.#world.population.closeOne() ? 1 : 0;
+    else if (isCalm) return;
+    else if (kind === 2) this.#die();
+    else if (kind === 3) this.#stop();
+    else if (kind === 4) this.#spell();
+    else if (kind === 5) this.#cut();
+    else if (kind === 6) await this.#lock();
+  }
+
+  #jump(): void {
+    const process = this.#world.population.any();
+    if (process === null) return;
+    this.counts.jumps += 1;
+    process.clock.wrongByMs += this.#world.random.of(jumpsMs);
+  }
+
+  #die(): void {
+    const process = this.#world.population.any();
+    if (process === null) return;
+    this.counts.deaths += 1;
+    this.#trouble(0);
+    this.#world.population.die(process);
+  }
+
+  #stop(): void {
+    const { population, random } = this.#world;
+    const process = population.any();
+    if (process === null) return;
+    this.counts.stops += 1;
+    const forMs = random.of([30, 500, 3_000, 9_000, 12_000, 20_000]);
+    this.#trouble(forMs);
+    population.stop(process, forMs);
+  }
+
+  /** Nobody reaches the store for a while, or everybody slowly. */
+  #spell(): void {
+    const { random, timeline, weather, note } = this.#world;
+    const untilMs = timeline.nowMs + random.of([200, 1_000, 4_000, 15_000, 40_000]);
+    this.counts.spells += 1;
+    if (random.percent(60)) weather.downUntilMs = untilMs;
+    else weather.slowUntilMs = untilMs;
+    note(`a spell until ${untilMs}`);
+  }
+
+  #cut(): void {
+    const { random, timeline, weather, population, note } = this.#world;
+    const process = population.any();
+    if (process === null) return;
+    this.counts.cuts += 1;
+    note(`p${process.life.number} is cut off`);
+    weather.cutUntilMs.set(process.life.slot, timeline.nowMs + random.of([1_000, 5_000, 15_000]));
+  }
+
+  async #lock(): Promise<void> {
+    const { random, model, network, stores, timeline, note } = this.#world;
+    if (this.#unlock !== null) return;
+    const user = random.of(model.users);
+    const forMs = random.of([10, 200, 1_000, 5_000]);
+    this.counts.locks += 1;
+    this.#trouble(forMs);
+    note(`${user} is locked for ${forMs} ms`);
+    const unlock = stores.dialect === 'postgres' ? await stores.lockUser(user) : async () => {};
+    network.lockedUsers.add(user);
+    this.#unlock = async () => {
+      network.lockedUsers.delete(user);
+      await unlock();
+    };
+    timeline.after(forMs, () => this.#release());
+  }
+
+  async #release(): Promise<void> {
+    const unlock = this.#unlock;
+    this.#unlock = null;
+    await unlock?.();
+  }
+
+  /** Whoever is slow now has an excuse. */
+  #trouble(forMs: number): void {
+    const { model, timeline } = this.#world;
+    model.troubledMs = Math.max(model.troubledMs, timeline.nowMs + forMs);
+  }
+
+  /** From now on all is well. */
+  async heal(): Promise<void> {
+    this.#world.weather.isOver = true;
+    this.#world.population.goOnAll();
+    await this.#release();
+  }
+}

@@ -1,0 +1,165 @@
+// The processes of a world and the callers that they serve: bursts of calls, processes that start, stop, die, close and
+// are replaced.
+
+import type { Random } from '../helpers/random.ts';
+import type { Complain } from './auditor.ts';
+import type { CallAuditor } from './call-auditor.ts';
+import { type HoldFacts, Life, type Model } from './model.ts';
+import type { Network } from './network.ts';
+import type { Key } from './operators.ts';
+import { type Caller, Process } from './process.ts';
+import { ProcessClock, type Timeline } from './timeline.ts';
+
+export interface PopulationOptions {
+  readonly timeline: Timeline;
+  readonly random: Random;
+  readonly network: Network;
+  readonly model: Model;
+  readonly calls: CallAuditor;
+  readonly complain: Complain;
+  readonly note: (text: string) => void;
+}
+
+const costs = [1, 1, 1, 1, 2, 2, 3, 3, 5, 7, 10, 40];
+const durationsMs = [0, 1, 5, 20, 20, 100, 100, 400, 2_000, 10_000, 60_000];
+/** How many calls of one process may be open, so that the auditor keeps its pace. */
+const openMax = 200;
+
+export class Population {
+  readonly counts: Record<string, number> = {};
+  readonly #world: PopulationOptions;
+  readonly #slots: (Process | null)[];
+  #keys: readonly Key[] = [];
+
+  constructor(slots: number, world: PopulationOptions) {
+    this.#slots = Array.from({ length: slots }, () => null);
+    this.#world = world;
+  }
+
+  begin(keys: readonly Key[]): void {
+    this.#keys = keys;
+    for (const slot of this.#slots.keys()) this.start(slot);
+  }
+
+  start(slot: number): void {
+    const { timeline, random, model, note } = this.#world;
+    const life = new Life(slot, model.lives.length + 1);
+    model.lives.push(life);
+    const clock = new ProcessClock(timeline, 0.99 + random.below(200) / 10_000);
+    const process = new Process(life, clock, this.counts, this.#world);
+    this.#slots[slot] = process;
+    note(`p${life.number} starts in slot ${slot}`);
+    void process.start();
+  }
+
+  /** A process that serves, by chance. */
+  any(): Process | null {
+    const serving = this.#slots.filter((process) => process?.isServing);
+    return serving.length === 0 ? null : this.#world.random.of(serving);
+  }
+
+  /** Some calls at once, of one user or of several. */
+  burst(): void {
+    const { random, model } = this.#world;
+    const user = random.of(model.users);
+    const number = random.percent(85) ? 1 : 1 + random.below(20);
+    for (let call = 0; call < number; call++) {
+      const process = this.any();
+      if (process === null || process.openCalls > openMax) return;
+      process.call(this.#draw(random.percent(80) ? user : random.of(model.users)));
+    }
+  }
+
+  #draw(user: string): Caller {
+    const { random } = this.#world;
+    const key = random.percent(50) ? random.of(this.#keys.filter((one) => one.user === user)) : null;
+    return {
+      user,
+      keyId: key?.id ?? null,
+      isLimited: key?.isLimited ?? false,
+      cost: random.of(costs),
+      lastsMs: random.below(1 + random.of(durationsMs)),
+      succeeds: random.percent(70),
+      patienceMs: random.percent(5) ? random.below(100) : Number.POSITIVE_INFINITY,
+    };
+  }
+
+  die(process: Process): void {
+    this.#world.note(`p${process.life.number} dies`);
+    process.die();
+    this.#replace(process.life.slot, 100 + this.#world.random.below(15_000));
+  }
+
+  /** Stops for a while, as by SIGSTOP, and goes on as if nothing had been. */
+  stop(process: Process, forMs: number): void {
+    const { timeline, note } = this.#world;
+    note(`p${process.life.number} stops for ${forMs} ms`);
+    process.stop();
+    timeline.after(forMs, () => {
+      if (process.life.state !== 'paused') return;
+      note(`p${process.life.number} goes on`);
+      process.goOn();
+    });
+  }
+
+  /** Closes a process whose calls have ended, and starts another in its place. */
+  closeOne(): boolean {
+    const idle = this.#slots.find((process) => process?.isServing && process.isAtRest);
+    if (idle === null || idle === undefined) return false;
+    this.#world.note(`p${idle.life.number} closes`);
+    idle.close();
+    this.#replace(idle.life.slot, 15_000);
+    return true;
+  }
+
+  #replace(slot: number, afterMs: number): void {
+    this.#world.timeline.after(afterMs, () => this.start(slot));
+  }
+
+  /** Nobody is stopped any longer. */
+  goOnAll(): void {
+    for (const process of this.#slots) if (process?.life.state === 'paused') process.goOn();
+  }
+
+  judge(): void {
+    for (const process of this.#slots) process?.judgeState();
+  }
+
+  endCalls(): void {
+    for (const process of this.#slots) process?.endAll(1_000);
+  }
+
+  get isAtRest(): boolean {
+    return this.#slots.every((process) => process === null || process.life.state === 'dead' || process.isAtRest);
+  }
+
+  /** Whether whoever has died is fenced and replaced, and whatever was settled by a process that lives is in the ledger. */
+  get isSettled(): boolean {
+    const { model } = this.#world;
+    const isFenced = model.lives.every(
+      ({ state, instance }) => state !== 'dead' || !model.books.live.includes(instance),
+    );
+    return isFenced && this.#slots.every((process) => process?.isServing) && this.#lost().length === 0;
+  }
+
+  get isClosed(): boolean {
+    return this.#slots.every(
+      (process) => process === null || process.life.state === 'dead' || process.life.state === 'closed',
+    );
+  }
+
+  /** Whatever was settled by a process that lives, or has closed, is in the ledger. */
+  judgeCharges(): void {
+    for (const { id, user, cost } of this.#lost()) {
+      this.#world.complain('end', `the charge ${id} of ${cost} for ${user} is not in the ledger`);
+    }
+  }
+
+  #lost(): HoldFacts[] {
+    return [...this.#world.model.unposted.values()].filter(({ life }) => life.state !== 'dead' && life.lost === 0);
+  }
+
+  close(): void {
+    for (const process of this.#slots) if (process?.isServing) process.close();
+  }
+}
