@@ -23,14 +23,21 @@ export interface Commit {
 /** How long an edit by hand may take to count everywhere, with a little for the drift of clocks. */
 const editMs = 1_100;
 
+/** How long an instance stands still before it is fenced, with a little less for the drift of clocks. */
+const stoppedMs = 7_800;
+
 export class Auditor {
   readonly #model: Model;
   readonly #reader: BooksReader;
   readonly #complain: Complain;
   /** Since when more is leased than there is, for each user and limited key where that is so. */
   readonly #shortSinceMs = new Map<string, number>();
+  /** When each instance was last seen to move on. */
+  readonly #movedMs = new Map<string, number>();
   /** How many commits were looked at. */
   commits = 0;
+  /** How many processes were fenced alive. */
+  fencedAlive = 0;
   /** How often what is leased was more than there is, for a reason that is allowed. */
   excused = 0;
 
@@ -48,6 +55,7 @@ export class Auditor {
     model.books = after;
     this.#judgeCharges(after);
     this.#noteFenced(before, after);
+    this.#noteMoves(before, after);
     this.#judgeBooks(after);
     this.#judgeLeases(before, after, commit);
     this.#judgeUse(after);
@@ -88,15 +96,26 @@ export class Auditor {
     if (used !== charged) this.#complain(1, `usage_hourly says ${used} were charged, and the ledger ${charged}`);
   }
 
-  /** Who was fenced may claim what it had leased: its calls use it. */
+  #noteMoves(before: Books, after: Books): void {
+    const was = new Map(before.live.map(({ id, seq }) => [id, seq]));
+    for (const { id, seq } of after.live) if (was.get(id) !== seq) this.#movedMs.set(id, this.#model.nowMs);
+  }
+
+  /** Who was fenced, which takes eight seconds of standing still, may claim what it had leased: its calls use it. */
   #noteFenced(before: Books, after: Books): void {
     for (const life of this.#model.lives) {
-      if (!before.live.includes(life.instance) || after.live.includes(life.instance)) continue;
+      if (!isLive(before, life.instance) || isLive(after, life.instance)) continue;
       if (life.state === 'closed' || life.isClosing) continue;
+      if (life.state !== 'dead') this.fencedAlive += 1;
+      const stoodMs = this.#model.nowMs - (this.#movedMs.get(life.instance) ?? 0);
+      if (stoodMs < stoppedMs)
+        this.#complain(2, `process ${life.number} was fenced, and had moved ${stoodMs} ms before`);
       for (const { user, key, instance, amount } of before.leases) {
         if (instance !== life.instance) continue;
         const name = `${user} ${key}`;
-        life.claims.set(name, (life.claims.get(name) ?? 0) + amount);
+        const earlier = life.claims.get(name);
+        const sinceMs = earlier?.sinceMs ?? this.#model.nowMs;
+        life.claims.set(name, { amount: (earlier?.amount ?? 0) + amount, sinceMs });
       }
     }
   }
@@ -109,9 +128,11 @@ export class Auditor {
     const excuses = new Map(lowered);
     for (const { life, message, answer } of exchanges) {
       if (answer.stale) continue;
+      const wasLive = isLive(before, message.instance) || isLive(after, message.instance);
+      if (!wasLive) this.#complain(2, `process ${life.number} was heard as an instance that is fenced`);
       for (const { user, key } of message.leases) {
         if (!answer.done.has(user)) continue;
-        const claim = life.claims.get(`${user} ${key}`) ?? 0;
+        const claim = claimOf(life, user, key);
         life.claims.delete(`${user} ${key}`);
         for (const name of key === '' ? [user] : [user, key]) excuses.set(name, (excuses.get(name) ?? 0) + claim);
       }
@@ -171,18 +192,30 @@ export class Auditor {
   }
 
   /** 3: no process uses more than its lease in the database, unless it was fenced and has not claimed it yet. */
-  #judgeUse({ leases, live }: Books): void {
+  #judgeUse(books: Books): void {
+    const { leases } = books;
     const rows = new Map(leases.map(({ user, key, instance, amount }) => [`${user} ${key} ${instance}`, amount]));
     for (const life of this.#model.lives) {
-      if (life.state === 'dead' || !live.includes(life.instance)) continue;
+      if (life.state === 'dead' || !isLive(books, life.instance)) continue;
       for (const [name, { open, unposted }] of life.parts) {
         const row = rows.get(`${name} ${life.instance}`) ?? 0;
-        if (open + unposted > row + (life.claims.get(name) ?? 0)) {
+        if (open + unposted > row + (life.claims.get(name)?.amount ?? 0)) {
           this.#complain(3, `process ${life.number} uses ${open} + ${unposted} of ${name}, and its lease is ${row}`);
         }
       }
     }
   }
+}
+
+/** What a process that was fenced may claim: what its calls have used since, and no more than it had. */
+function claimOf(life: Life, user: string, key: string): number {
+  const claim = life.claims.get(`${user} ${key}`);
+  if (claim === undefined) return 0;
+  return Math.min(claim.amount, Math.max(0, life.part(user, key).used.since(claim.sinceMs).most));
+}
+
+function isLive({ live }: Books, instance: string): boolean {
+  return live.some(({ id }) => id === instance);
 }
 
 /** By how much more is leased than there is, for each user and limited key. */

@@ -40,7 +40,7 @@ export interface Books {
   readonly keys: readonly KeyRow[];
   /** Of instances that are not fenced. */
   readonly leases: readonly LeaseRow[];
-  readonly live: readonly string[];
+  readonly live: readonly { readonly id: string; readonly seq: number }[];
   /** Those of the charges asked for that are in the ledger. */
   readonly posted: readonly ChargeRow[];
   /** What `usage_hourly` counts of the users. */
@@ -61,7 +61,7 @@ const keysText = `SELECT id AS "id", user_id AS "user", limit_credits AS "limit"
   WHERE user_id IN (SELECT value FROM ids)`;
 const leasesText = `SELECT user_id AS "user", key_id AS "key", instance AS "instance", amount AS "amount", recall AS "recall"
   FROM leases WHERE instance IN (SELECT id FROM instances WHERE NOT fenced)`;
-const liveText = 'SELECT id AS "id" FROM instances WHERE NOT fenced';
+const liveText = 'SELECT id AS "id", seq AS "seq" FROM instances WHERE NOT fenced';
 const postedText = `SELECT id AS "id", user_id AS "user", key_id AS "key", amount AS "amount" FROM ledger
   WHERE id IN (SELECT value FROM ids)`;
 const usedText = `SELECT coalesce(sum(charged), 0) AS "used" FROM usage_hourly WHERE user_id IN (SELECT value FROM ids)`;
@@ -91,7 +91,7 @@ export function openSqliteBooks(path: string): BooksReader {
         users: rows(users, ids),
         keys: rows(keys, ids),
         leases: rows(leases),
-        live: rows<{ id: string }>(live).map(({ id }) => id),
+        live: rows(live),
         posted: chargeIds.length === 0 ? [] : rows(posted, JSON.stringify(chargeIds)),
         used: rows<{ used: number }>(used, ids)[0]?.used ?? 0,
       };
@@ -112,8 +112,8 @@ export async function openPostgresBooks(url: string, schema: string): Promise<Bo
   return {
     read: async (userIds, chargeIds) => {
       const { rows } = await client.query({ name: 'books', text, values: [userIds, chargeIds] });
-      const { live, used, ...books } = rows[0].books;
-      return { ...books, live: live.map(({ id }: { id: string }) => id), used: used[0].used };
+      const { used, ...books } = rows[0].books;
+      return { ...books, used: used[0].used };
     },
     close: () => client.end(),
   };

@@ -77,6 +77,15 @@ export class CallAuditor {
     this.#complain(6, `process ${life.number} refused ${cost} of ${name}, and ${idle} were idle for ${patienceMs} ms`);
   }
 
+  /** 6: once others were asked to give back, nobody waits longer than a second for it. */
+  judgeLines({ number, parts }: Life): void {
+    for (const { user, key, waiting, againMs } of parts.values()) {
+      const waited = againMs - Math.min(againMs, ...waiting.map(({ sinceMs }) => sinceMs));
+      if (waited <= reservedWaitMs * tolerance) continue;
+      this.#complain(6, `process ${number} lets a call of ${user} ${key} wait for ${waited} ms for credits of others`);
+    }
+  }
+
   #judgeReserved({ life, user, cost, sinceMs }: CallFacts): void {
     const waitedMs = this.#model.nowMs - sinceMs;
     if (waitedMs < reservedWaitMs / tolerance) this.#complain(6, `a call was told to come again after ${waitedMs} ms`);

@@ -49,7 +49,10 @@ function tell(): void {
       .map(([name, count]) => `${name} ${count}`)
       .join(', '),
   );
-  if (broken === null) return console.log('every promise was kept');
+  if (broken === null) {
+    console.log('every promise was kept');
+    return;
+  }
   for (const line of broken.trace.slice(-60)) console.error(line);
   for (const { promise, message } of broken.violations) console.error(`broken (${promise}): ${message}`);
   console.error(

@@ -25,27 +25,44 @@ export interface MishapOptions {
 /** How far the time of day jumps: seconds, hours, years. */
 const jumpsMs = [-2_000, 5_000, 3_600_000, -3_600_000, 365 * 86_400_000, -86_400_000];
 
+type Kind = 'jump' | 'close' | 'death' | 'stop' | 'spell' | 'cut' | 'lock';
+const harmless: readonly Kind[] = ['jump', 'close', 'jump'];
+/** What a world suffers from: of everything a little, or of one thing a lot. */
+const plagues: readonly (readonly Kind[])[] = [
+  ['jump', 'close', 'death', 'stop', 'spell', 'cut', 'lock'],
+  ['stop', 'stop', 'cut', 'jump'],
+  ['stop', 'cut', 'cut', 'close'],
+  ['death', 'death', 'stop', 'close'],
+  ['lock', 'lock', 'spell', 'close'],
+];
+
 export class Mishaps {
   readonly counts = { deaths: 0, stops: 0, closes: 0, jumps: 0, spells: 0, cuts: 0, locks: 0 };
   readonly #world: MishapOptions;
+  readonly #kinds: readonly Kind[];
   #unlock: (() => Promise<void>) | null = null;
 
   constructor(world: MishapOptions) {
     this.#world = world;
+    this.#kinds = world.random.of(plagues);
   }
 
   async happen(): Promise<void> {
     const { random, weather } = this.#world;
-    const isCalm = weather.temper === 'calm';
-    const kind = random.below(8);
-    if (kind === 0) this.#jump();
-    else if (kind === 1) this.counts.closes += this.#world.population.closeOne() ? 1 : 0;
-    else if (isCalm) return;
-    else if (kind === 2) this.#die();
-    else if (kind === 3) this.#stop();
-    else if (kind === 4) this.#spell();
-    else if (kind === 5) this.#cut();
-    else if (kind === 6) await this.#lock();
+    const kinds = weather.temper === 'calm' ? harmless : this.#kinds;
+    const kind = random.of(kinds);
+    if (kind === 'jump') this.#jump();
+    else if (kind === 'close') this.#close();
+    else if (kind === 'death') this.#die();
+    else if (kind === 'stop') this.#stop();
+    else if (kind === 'spell') this.#spell();
+    else if (kind === 'cut') this.#cut();
+    else await this.#lock();
+  }
+
+  #close(): void {
+    this.counts.closes += 1;
+    this.#world.population.closeOne();
   }
 
   #jump(): void {
@@ -68,7 +85,7 @@ export class Mishaps {
     const process = population.any();
     if (process === null) return;
     this.counts.stops += 1;
-    const forMs = random.of([30, 500, 3_000, 9_000, 12_000, 20_000]);
+    const forMs = random.of([30, 500, 3_000, 8_000 + random.below(1_500), 8_000 + random.below(1_500), 20_000]);
     this.#trouble(forMs);
     population.stop(process, forMs);
   }
@@ -76,7 +93,7 @@ export class Mishaps {
   /** Nobody reaches the store for a while, or everybody slowly. */
   #spell(): void {
     const { random, timeline, weather, note } = this.#world;
-    const untilMs = timeline.nowMs + random.of([200, 1_000, 4_000, 15_000, 40_000]);
+    const untilMs = timeline.nowMs + random.of([200, 1_000, 4_000, 12_000]);
     this.counts.spells += 1;
     if (random.percent(60)) weather.downUntilMs = untilMs;
     else weather.slowUntilMs = untilMs;
@@ -89,7 +106,7 @@ export class Mishaps {
     if (process === null) return;
     this.counts.cuts += 1;
     note(`p${process.life.number} is cut off`);
-    weather.cutUntilMs.set(process.life.slot, timeline.nowMs + random.of([1_000, 5_000, 15_000]));
+    weather.cutUntilMs.set(process.life.slot, timeline.nowMs + random.of([1_000, 5_000, 10_500, 15_000]));
   }
 
   async #lock(): Promise<void> {

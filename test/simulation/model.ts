@@ -56,7 +56,9 @@ export interface Part {
   /** What the process may use, by what it has said and heard. */
   amount: number;
   /** Costs of the calls in line. */
-  readonly waiting: { readonly cost: number }[];
+  readonly waiting: { readonly cost: number; readonly sinceMs: number }[];
+  /** When it last heard that others were asked to give back. */
+  againMs: number;
   /** The store's last no, as heard. */
   no: { readonly need: number; readonly short: 'user' | 'key'; readonly heardMs: number } | null;
 }
@@ -77,7 +79,7 @@ export class Life {
   instance = '';
   readonly parts = new Map<string, Part>();
   /** What it had leased when it was fenced and has not claimed again, by lease. */
-  readonly claims = new Map<string, number>();
+  readonly claims = new Map<string, { readonly amount: number; readonly sinceMs: number }>();
 
   constructor(slot: number, number: number) {
     this.slot = slot;
@@ -88,7 +90,18 @@ export class Life {
     const name = `${user} ${key}`;
     let part = this.parts.get(name);
     if (part === undefined) {
-      part = { user, key, used: new History(), open: 0, unposted: 0, unheard: 0, amount: 0, waiting: [], no: null };
+      part = {
+        user,
+        key,
+        used: new History(),
+        open: 0,
+        unposted: 0,
+        unheard: 0,
+        amount: 0,
+        waiting: [],
+        againMs: 0,
+        no: null,
+      };
       this.parts.set(name, part);
     }
     return part;
@@ -187,6 +200,7 @@ export class Model {
       const part = life.part(user, key);
       part.amount = amount;
       const need = leases.find((ask) => ask.user === user && ask.key === key)?.need ?? 0;
+      if (answer === 'again') part.againMs = this.nowMs;
       if (answer === 'no') part.no = { need, short: short ?? 'user', heardMs: this.nowMs };
     }
   }

@@ -1,7 +1,8 @@
 // Carries messages between the processes and the store: each is the real code of the store on a real connection, carried
 // out at the time that its fate says, one after another or, on PostgreSQL, one inside another.
 
-import type { StoreDoor } from '../../src/store/sync/door.ts';
+import { join } from 'node:path';
+import type { StoreAsks, StoreDoor } from '../../src/store/sync/door.ts';
 import type { LockPolicy, SyncAnswer, SyncMessage } from '../../src/store/sync/exchange.ts';
 import { UsersLockedError } from '../../src/store/sync/transaction.ts';
 import type { Random } from '../helpers/random.ts';
@@ -54,14 +55,21 @@ export class Network {
     this.#world = world;
   }
 
+  /** Where a process has its folder. */
+  folderOf(life: Life): string {
+    return join(this.#world.stores.folder, `p${life.number}-${life.slot}`);
+  }
+
   /** The door of a process, which hears by its clock. */
   doorOf(life: Life, clock: ProcessClock): StoreDoor {
-    const real = this.#world.stores.doors[life.slot] as StoreDoor;
+    const real = this.#world.stores.doors[life.slot] as StoreAsks;
     return {
       register: (instance) => {
         life.instance = instance;
         return this.#send(life, clock, 'register', () => real.register(instance));
       },
+      seqOf: (instance) => this.#send(life, clock, 'seqOf', () => real.seqOf(instance)),
+      close: async () => {},
       fence: async (instance, seq) => {
         const isFenced = await this.#send(life, clock, `fence ${instance.slice(-4)}`, () => real.fence(instance, seq));
         if (isFenced) this.seen.fences += 1;
@@ -74,7 +82,7 @@ export class Network {
   async #exchange(
     life: Life,
     clock: ProcessClock,
-    real: StoreDoor,
+    real: StoreAsks,
     message: SyncMessage,
     locks: LockPolicy,
   ): Promise<SyncAnswer> {
@@ -103,7 +111,9 @@ export class Network {
   ): Promise<T> {
     const { timeline, weather, model, note } = this.#world;
     this.sent += 1;
-    const fate = this.#isLockedOut(message, locks) ? lockedOut : weather.fateOf(life.slot, timeline.nowMs);
+    const fate = this.#isLockedOut(message, locks)
+      ? lockedOut
+      : weather.fateOf(life.slot, timeline.nowMs, text.startsWith('fence'));
     if (fate.name !== 'good' || fate.heardAfterMs > 100) model.troubledMs = timeline.nowMs;
     const letter: Letter = { life, text, message, locks, fate, carryOut, outcome: null };
     note(`p${life.number} sends ${text} (${fate.name})`);

@@ -102,14 +102,13 @@ export class Population {
     });
   }
 
-  /** Closes a process whose calls have ended, and starts another in its place. */
-  closeOne(): boolean {
-    const idle = this.#slots.find((process) => process?.isServing && process.isAtRest);
-    if (idle === null || idle === undefined) return false;
-    this.#world.note(`p${idle.life.number} closes`);
-    idle.close();
-    this.#replace(idle.life.slot, 15_000);
-    return true;
+  /** A process takes no more calls, closes when its last has ended, and is replaced. */
+  closeOne(): void {
+    const process = this.any();
+    if (process === null) return;
+    this.#world.note(`p${process.life.number} takes no more calls`);
+    process.isDraining = true;
+    process.endAll(50);
   }
 
   #replace(slot: number, afterMs: number): void {
@@ -122,7 +121,17 @@ export class Population {
   }
 
   judge(): void {
-    for (const process of this.#slots) process?.judgeState();
+    for (const process of this.#slots) {
+      process?.judgeState();
+      if (process?.isDraining && process.isAtRest && process.life.state === 'running') this.#closeAndReplace(process);
+    }
+  }
+
+  #closeAndReplace(process: Process): void {
+    this.#world.note(`p${process.life.number} closes`);
+    process.isDraining = false;
+    process.close();
+    this.#replace(process.life.slot, 15_000);
   }
 
   endCalls(): void {
@@ -133,13 +142,13 @@ export class Population {
     return this.#slots.every((process) => process === null || process.life.state === 'dead' || process.isAtRest);
   }
 
-  /** Whether whoever has died is fenced and replaced, and whatever was settled by a process that lives is in the ledger. */
+  /** Whether all slots serve, whoever has gone is fenced, and whatever was settled is in the ledger. */
   get isSettled(): boolean {
-    const { model } = this.#world;
-    const isFenced = model.lives.every(
-      ({ state, instance }) => state !== 'dead' || !model.books.live.includes(instance),
+    const serving = new Set(
+      this.#slots.filter((process) => process?.isServing).map((process) => process?.life.instance),
     );
-    return isFenced && this.#slots.every((process) => process?.isServing) && this.#lost().length === 0;
+    const isFenced = this.#world.model.books.live.every(({ id }) => serving.has(id));
+    return serving.size === this.#slots.length && isFenced && this.#lost().length === 0;
   }
 
   get isClosed(): boolean {

@@ -3,7 +3,9 @@
 
 import pino from 'pino';
 import type { ErrorCode } from '../../src/errors.ts';
-import { type Hold, type Meter, type MeterObserver, openMeter } from '../../src/meter/meter.ts';
+import type { Files } from '../../src/journal/files.ts';
+import type { Hold, Meter, MeterObserver } from '../../src/meter/meter.ts';
+import { openMeter } from '../../src/meter/open-meter.ts';
 import type { Random } from '../helpers/random.ts';
 import type { Complain } from './auditor.ts';
 import type { CallAuditor, CallFacts } from './call-auditor.ts';
@@ -34,10 +36,23 @@ export interface Caller {
   readonly patienceMs: number;
 }
 
+/** What a process writes down here is read by nobody: who has died is not followed by another in its folder. */
+const noDisk: Files = {
+  create: () => 0,
+  write: (_fd, bytes, from) => bytes.length - from,
+  truncate: () => {},
+  syncNow: () => {},
+  syncSoon: (_fd, done) => done(null),
+  close: () => {},
+  remove: () => {},
+};
+
 export class Process {
   readonly life: Life;
   readonly clock: ProcessClock;
   readonly served: Record<string, number>;
+  /** It takes no more calls, and closes when those that it has are over. */
+  isDraining = false;
   readonly #world: ProcessOptions;
   readonly #open = new Map<string, { hold: Hold; succeeds: boolean }>();
   #meter: Meter | null = null;
@@ -53,7 +68,7 @@ export class Process {
   }
 
   get isServing(): boolean {
-    return this.#meter !== null && this.life.state === 'running' && !this.life.isClosing;
+    return this.#meter !== null && this.life.state === 'running' && !this.life.isClosing && !this.isDraining;
   }
 
   get isAtRest(): boolean {
@@ -72,11 +87,13 @@ export class Process {
       refused: () => {},
       changed: () => {},
       overdrawn: () => {},
+      setAside: () => {},
       admittedWhileDown: () => {},
       synced: () => {},
       silent: () => {},
     };
-    const options = { log: pino({ level: 'silent' }), observer, clock: this.clock };
+    const journal = { dataDir: network.folderOf(this.life), fsync: 'never' as const, files: noDisk };
+    const options = { log: pino({ level: 'silent' }), observer, clock: this.clock, journal };
     for (;;) {
       try {
         this.#meter = await openMeter({ ...options, store: network.doorOf(this.life, this.clock) });
@@ -118,7 +135,7 @@ export class Process {
   #wait(facts: CallFacts, answer: Promise<Hold>, lastsMs: number, succeeds: boolean, patienceMs: number): void {
     const { timeline, note } = this.#world;
     const { waiting } = this.life.part(facts.user, facts.key);
-    const inLine = { cost: facts.cost };
+    const inLine = { cost: facts.cost, sinceMs: facts.sinceMs };
     waiting.push(inLine);
     this.#waiting += 1;
     const leave = () => {
@@ -189,10 +206,11 @@ export class Process {
     }
   }
 
-  /** What the meter says of itself agrees with what was seen. */
+  /** What the meter says of itself agrees with what was seen, and nobody waits whose time is over. */
   judgeState(): void {
-    const { complain } = this.#world;
+    const { complain, calls } = this.#world;
     if (this.#meter === null || this.life.state === 'dead') return;
+    calls.judgeLines(this.life);
     const { holdsOpen, unsentCharges } = this.#meter.state();
     const { owed } = this.life;
     if (holdsOpen !== this.#open.size) complain(3, `${holdsOpen} holds are open, and ${this.#open.size} calls are`);

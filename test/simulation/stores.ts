@@ -10,7 +10,7 @@ import pg from 'pg';
 import { startPostgres } from '../../scripts/postgres.ts';
 import { type Database, type Db, openDatabase } from '../../src/store/database.ts';
 import { migrateUp } from '../../src/store/migrate.ts';
-import { openStoreDoor, type StoreDoor } from '../../src/store/sync/door.ts';
+import { asksOf, type StoreAsks } from '../../src/store/sync/door.ts';
 import type { Dialect } from '../helpers/databases.ts';
 import { type BooksReader, openPostgresBooks, openSqliteBooks } from './books.ts';
 import { Gate } from './gate.ts';
@@ -20,7 +20,9 @@ export const slotsMax = 4;
 
 export interface Stores {
   readonly dialect: Dialect;
-  readonly doors: readonly StoreDoor[];
+  readonly doors: readonly StoreAsks[];
+  /** For the folders of processes. */
+  readonly folder: string;
   /** For operators and hand-made SQL. */
   readonly db: Db;
   readonly books: BooksReader;
@@ -50,6 +52,8 @@ async function openSqliteStores(): Promise<Stores> {
   };
   const operators = await open();
   await migrateUp(operators);
+  // One file serves many worlds, and each begins with an empty ledger.
+  await sql`DROP TRIGGER tollgate_ledger_undeleted`.execute(operators.db);
   const slots = await Promise.all(Array.from({ length: slotsMax }, open));
   const books = openSqliteBooks(path);
   const never = async () => {
@@ -57,7 +61,8 @@ async function openSqliteStores(): Promise<Stores> {
   };
   return {
     dialect: 'sqlite',
-    doors: slots.map(openStoreDoor),
+    folder,
+    doors: slots.map(asksOf),
     db: operators.db,
     books,
     lockUser: never,
@@ -73,6 +78,7 @@ async function openSqliteStores(): Promise<Stores> {
 }
 
 async function openPostgresStores(): Promise<Stores> {
+  const folder = await mkdtemp(join(tmpdir(), 'tollgate-simulation-'));
   const given = process.env['TEST_DATABASE_URL'];
   const server = given === undefined || given === '' ? await startPostgres() : null;
   const home = server?.url ?? given ?? '';
@@ -102,8 +108,9 @@ async function openPostgresStores(): Promise<Stores> {
   };
   return {
     dialect: 'postgres',
+    folder,
     doors: slots.map((database, slot) =>
-      openStoreDoor({ ...database, exchangePool: gates[slot]?.pool ?? database.exchangePool }),
+      asksOf({ ...database, exchangePool: gates[slot]?.pool ?? database.exchangePool }),
     ),
     db: operators.db,
     books,
@@ -135,6 +142,7 @@ async function openPostgresStores(): Promise<Stores> {
     close: async () => {
       await Promise.all([books.close(), hand.end(), watcher.end()]);
       await Promise.all([operators, ...slots].map((database) => database.close()));
+      await rm(folder, { recursive: true, force: true });
       await runOnce(home, `DROP DATABASE ${name} WITH (FORCE)`);
       await server?.stop();
     },

@@ -1,7 +1,7 @@
 // Time in the simulation: a queue of events, and the clocks of the instances that read it. An hour passes as fast as
 // its events can be worked off; nothing waits for real time.
 
-import type { Clock } from '../../src/meter/clock.ts';
+import type { Clock } from '../../src/clock.ts';
 
 interface Event {
   readonly atMs: number;
@@ -109,6 +109,10 @@ export class ProcessClock implements Clock {
     return () => {
       isOff = true;
     };
+  }
+
+  atTurnEnd(run: () => void): void {
+    this.#timeline.after(0, () => this.tell(run));
   }
 
   /** Something reaches the process: now, when it goes on, or never. */

@@ -36,12 +36,14 @@ export class Weather {
     this.temper = temper;
   }
 
-  fateOf(slot: number, nowMs: number): Fate {
+  /** What asks for no answer at once may take long: in the meantime an instance that seemed dead goes on. */
+  fateOf(slot: number, nowMs: number, isPatient: boolean): Fate {
     const random = this.#random;
     if (this.isOver || this.temper === 'calm') return this.#good(2);
     if (nowMs < this.downUntilMs) return random.percent(60) ? this.#refused() : this.#silent();
     if (nowMs < (this.cutUntilMs.get(slot) ?? 0)) return random.percent(80) ? this.#silent() : this.#lostAnswer();
     if (random.percent(faultsOf[this.temper])) return this.#fault();
+    if (isPatient && random.percent(50)) return this.#good(1_900);
     return this.#good(nowMs < this.slowUntilMs ? 1_500 : random.of([1, 3, 20]));
   }
 

@@ -92,13 +92,13 @@ export class World {
     );
     this.#again(
       () => this.#mishaps.happen(),
-      () => 200 + random.below(temper === 'stormy' ? 3_000 : 8_000),
+      () => 200 + random.below(temper === 'stormy' ? 3_000 : 6_000),
     );
     await this.#runFor(15_000 + random.below(30_000));
     await this.#end();
-    const { commits, excused } = this.#auditor;
+    const { commits, excused, fencedAlive } = this.#auditor;
     const virtualMs = Math.round(this.#timeline.nowMs);
-    const counts = { steps: this.#steps, virtualMs, commits, excused, ...this.#network.seen };
+    const counts = { steps: this.#steps, virtualMs, commits, excused, fencedAlive, ...this.#network.seen };
     return {
       seed: this.#seed,
       temper,
@@ -149,7 +149,7 @@ export class World {
     this.#require(this.#population.isClosed, 'a process does not end');
     const { live, leases } = this.#model.books;
     const left = this.#model.lives.filter(
-      ({ state, lost, instance }) => state === 'closed' && lost === 0 && live.includes(instance),
+      ({ state, lost, instance }) => state === 'closed' && lost === 0 && live.some(({ id }) => id === instance),
     );
     this.#require(
       left.length === 0 && leases.length === 0,

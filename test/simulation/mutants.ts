@@ -1,0 +1,168 @@
+// The ways in which the meter is broken on purpose. Each is a few replacements in the compiled program; a simulation that
+// keeps its promises with one of them in place would prove nothing.
+
+import type { Dialect } from '../helpers/databases.ts';
+
+interface Edit {
+  /** Below dist/src/. */
+  readonly file: string;
+  /** Is found exactly once; how the compiler has broken the lines does not matter. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+export interface Mutant {
+  readonly name: string;
+  /** Where it is looked for; what needs two transactions at once shows on PostgreSQL alone. */
+  readonly dialect: Dialect;
+  readonly edits: readonly Edit[];
+}
+
+function mutant(name: string, file: string, find: string, replace: string, dialect: Dialect = 'sqlite'): Mutant {
+  return { name, dialect, edits: [{ file, find, replace }] };
+}
+
+const lease = 'meter/lease.js';
+const message = 'meter/message.js';
+const grants = 'store/sync/grants.js';
+const exchange = 'store/sync/exchange.js';
+const statements = 'store/sync/statements.js';
+const asIfDropped = 'books.owed.remove(outgoing.charges);';
+const asIfNew = `books.owed.remove(outgoing.charges);
+for (const { charge, line } of outgoing.charges) {
+  books.owed.add({ ...charge, id: globalThis.crypto.randomUUID() }, line);
+}`;
+const asDifference = '(before?.amount ?? ask.keep + ask.sending) - ask.given - ask.sending';
+
+const asIfSettled = `settleHold(line.lease, hold.cost);
+  const { chargeId: id, userId: user, keyId: key, cost, route, requestId } = hold;
+  const charge = { id, user, key, cost, route, status: 500, requestId, at: this.#clock.date().toISOString() };
+  this.#books.owed.add(charge, line);`;
+
+export const mutants: readonly Mutant[] = [
+  mutant('a release is forgotten', 'meter/meter.js', 'releaseHold(line.lease, hold.cost);', ''),
+  mutant('a call that failed is charged', 'meter/meter.js', 'releaseHold(line.lease, hold.cost);', asIfSettled),
+  mutant(
+    'a charge is sent again under a new id',
+    message,
+    'function takeBack(books, outgoing) {',
+    `function takeBack(books, outgoing) {${asIfNew}`,
+  ),
+  mutant(
+    'a charge is dropped when its answer is lost',
+    message,
+    'function takeBack(books, outgoing) {',
+    `function takeBack(books, outgoing) {${asIfDropped}`,
+  ),
+  mutant(
+    'unsent credits are forgotten when the answer is lost',
+    lease,
+    'function forgetMessage(lease) {',
+    'function forgetMessage(lease) { lease.unsent -= lease.sending; lease.account.unsent -= lease.sending;',
+  ),
+  mutant('a message gives up what it gives up when it is answered', lease, 'lease.amount = keep + sending;', ''),
+  mutant(
+    'who was fenced keeps what is idle',
+    lease,
+    'lease.amount = lease.held + lease.unsent; lease.isEmptied = true;',
+    '',
+  ),
+  mutant(
+    'waiting counts as holding',
+    lease,
+    'const isEmptied = need > 0 || !isWanted || lease.isEmptied;',
+    'const isEmptied = need === 0 && (!isWanted || lease.isEmptied);',
+  ),
+  mutant(
+    'a lease is not lowered when it is recalled',
+    lease,
+    'need > 0 || !isWanted || lease.isEmptied',
+    'need > 0 || lease.isEmptied',
+  ),
+  mutant('a recall is not answered', message, 'line.isRecalled = true; books.dirty.add(line);', ''),
+  mutant(
+    'what releases leave over is not handed back',
+    message,
+    'isLow(line.lease) || (line.lease.isEmptied && spareOf(line.lease) > 0)',
+    'isLow(line.lease)',
+  ),
+  mutant('a no is remembered for five seconds', 'meter/line.js', 'refusalKeptMs = 500', 'refusalKeptMs = 5_000'),
+  mutant(
+    'who waits for reserved credits is never told',
+    'meter/line.js',
+    'reservedWaitMaxMs = 1_000',
+    'reservedWaitMaxMs = 60_000',
+  ),
+  mutant(
+    'closing hands nothing in',
+    'meter/sync.js',
+    'while (owed.size > 0 && this.#clock.nowMs() < untilMs)',
+    'while (false)',
+  ),
+  {
+    name: 'leases are changed by differences',
+    dialect: 'sqlite',
+    edits: [
+      {
+        file: lease,
+        find: 'lease.amount = keep + sending;',
+        replace: 'const given = lease.amount - keep - sending; lease.amount = keep + sending;',
+      },
+      { file: lease, find: 'emptied: isEmptied,', replace: 'emptied: isEmptied, given, sending,' },
+      { file: grants, find: 'amount: ask.keep, recall', replace: `amount: Math.max(0, ${asDifference}), recall` },
+    ],
+  },
+  mutant('late messages are heard', statements, 'AND seq <', 'AND 0 <'),
+  mutant('the fenced are heard', statements, 'AND NOT fenced RETURNING id', 'RETURNING id'),
+  mutant('an instance is fenced that has moved on', 'store/instances.js', 'if (seq !== null)', 'if (false)'),
+  mutant(
+    'an instance is fenced that stood still for three seconds',
+    'meter/watch.js',
+    'stoppedAfterMs = 8_000',
+    'stoppedAfterMs = 3_000',
+  ),
+  mutant('known charges are posted again', exchange, '&& !known.has(charge.id)', ''),
+  mutant(
+    'charges of the message count as credits still',
+    exchange,
+    '(credits.get(user) ?? 0) - (spent.get(user) ?? 0)',
+    '(credits.get(user) ?? 0)',
+  ),
+  mutant(
+    'a limited key ignores its limit',
+    grants,
+    "ask.key === '' ? Number.POSITIVE_INFINITY : keyCreditsFree(ask.key)",
+    'Number.POSITIVE_INFINITY',
+  ),
+  mutant(
+    'what other instances have leased is free',
+    grants,
+    'const userFree = books.credits - sumOf(leases.values());',
+    'const userFree = books.credits - sumOf([lease]);',
+  ),
+  mutant('the store says no without asking others', grants, "answer: 'again', short", "answer: 'no', short"),
+  {
+    name: 'leases are read before the users are locked',
+    dialect: 'postgres',
+    edits: [
+      {
+        file: exchange,
+        find: '[me, locked, lockedKeys, present, allKeys, leases,',
+        replace: '[me, leases, lockedKeys, present, allKeys, locked,',
+      },
+      {
+        file: exchange,
+        find: 'lockUsers(db, users, locks), lockKeys(db, keys, locks), presentUsers(db, users), presentKeys(db, keys), liveLeases(db, users),',
+        replace:
+          'liveLeases(db, users), lockKeys(db, keys, locks), presentUsers(db, users), presentKeys(db, keys), lockUsers(db, users, locks),',
+      },
+    ],
+  },
+  mutant(
+    'leases are granted from the snapshot of the lock',
+    'store/sync/transaction.js',
+    "BEGIN ISOLATION LEVEL READ COMMITTED')",
+    "BEGIN ISOLATION LEVEL REPEATABLE READ')",
+    'postgres',
+  ),
+];
