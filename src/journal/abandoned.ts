@@ -83,10 +83,21 @@ export class AbandonedJournal {
     }
   }
 
+  /** Whether there are charges that the store has acknowledged. */
+  get hasPosted(): boolean {
+    return !this.#posted.isEmpty;
+  }
+
   async *#segments(): AsyncGenerator<{ path: string; lines: Generator<Line> }> {
     for (const name of readdirSync(this.#folder).filter(isSegmentName).sort()) {
       const path = join(this.#folder, name);
-      yield { path, lines: linesOf(path) };
+      const lines = linesOf(path);
+      try {
+        yield { path, lines };
+      } finally {
+        // Whoever has read it in part has left its file open.
+        lines.return(undefined);
+      }
     }
   }
 

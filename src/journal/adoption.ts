@@ -7,7 +7,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Clock } from '../clock.ts';
 import { isBadData } from '../store/outage.ts';
 import type { StoreDoor } from '../store/sync/door.ts';
-import type { LockPolicy, SyncReply } from '../store/sync/exchange.ts';
+import { chargesMax, type LockPolicy, type SyncAnswer, usersMax } from '../store/sync/exchange.ts';
 import type { LeaseAsk } from '../store/sync/grants.ts';
 import { UsersLockedError } from '../store/sync/transaction.ts';
 import { AbandonedJournal, owedName } from './abandoned.ts';
@@ -16,11 +16,9 @@ import type { Entry } from './records.ts';
 import { isSegmentName } from './segments.ts';
 import type { SetAside } from './set-aside.ts';
 
-/** Limits of one message, as for the living. */
-const chargesMax = 1_000;
-const usersMax = 500;
 /** The pause after a message that did not get through. */
 const retryMs = 500;
+const unreadable = 'what a process has left behind cannot be read';
 
 export interface AdoptionOptions {
   readonly store: StoreDoor;
@@ -48,23 +46,19 @@ export class Adoption {
     this.#options = options;
   }
 
-  /** Takes stock of what is owed, without asking the store. */
+  /** Takes stock of what is owed, without asking the store. A folder that cannot be read is left for the next who comes. */
   async open(): Promise<void> {
-    const { clock, setAside } = this.#options;
+    const { clock, setAside, log } = this.#options;
     for (const folder of this.#folders) {
       const journal = new AbandonedJournal(folder.path, clock, setAside);
-      await journal.open();
-      this.#journals.set(folder, journal);
+      try {
+        await journal.open();
+        this.#journals.set(folder, journal);
+      } catch (error) {
+        log.error({ err: error, folder: folder.path }, unreadable);
+        folder.release();
+      }
     }
-  }
-
-  /** Credits of a user that were charged by processes that are gone and are not posted yet. */
-  owedBy(user: string): number {
-    let sum = 0;
-    for (const { owed } of this.#journals.values()) {
-      for (const lease of owed.values()) if (lease.user === user) sum += lease.credits;
-    }
-    return sum;
   }
 
   /** Charges that are not posted yet. */
@@ -79,12 +73,14 @@ export class Adoption {
     this.#done = this.#adoptAll();
   }
 
-  /** Stops as soon as the message under way has been answered; what is left is for the next who comes. */
-  async stop(): Promise<void> {
+  /** Stops as soon as the message under way has been answered. Returns how many charges are left for the next who comes. */
+  async stop(): Promise<number> {
     this.#isStopped = true;
     await this.#done;
+    const left = this.charges;
     for (const folder of this.#journals.keys()) folder.release();
     this.#journals.clear();
+    return left;
   }
 
   async #adoptAll(): Promise<void> {
@@ -92,7 +88,7 @@ export class Adoption {
       try {
         await this.#adopt(folder, journal);
       } catch (error) {
-        this.#options.log.error({ err: error, folder: folder.path }, 'what a process has left behind cannot be read');
+        this.#options.log.error({ err: error, folder: folder.path }, unreadable);
       }
       if (this.#isStopped) return;
     }
@@ -123,8 +119,7 @@ export class Adoption {
 
   /** A store that was set back to an earlier state, or lost its last commits, has not got what it acknowledged. */
   async #postAgain(journal: AbandonedJournal): Promise<void> {
-    const isThere = await journal.entries('posted').next();
-    if (isThere.done === true) return;
+    if (!journal.hasPosted) return;
     const speaker = await this.#speakerFor(null);
     await this.#post(journal, 'posted', speaker);
     await this.#insist(() => this.#options.store.fence(speaker.instance, null));
@@ -163,6 +158,12 @@ export class Adoption {
     while (left.length > 0 && !this.#isStopped) {
       try {
         const reply = await this.#say(left, journal, speaker, locks);
+        if (reply.stale) {
+          // The speaker was fenced meanwhile, which should not happen twice.
+          Object.assign(speaker, await this.#speakerFor(null));
+          await this.#pause();
+          continue;
+        }
         const done = left.filter(({ charge }) => reply.done.has(charge.user));
         this.#settle(journal, done);
         left = left.filter((entry) => !done.includes(entry));
@@ -187,21 +188,10 @@ export class Adoption {
     await this.#send(batch.slice(middle), journal, speaker);
   }
 
-  /** One message. A speaker that turns out to be fenced is replaced. */
-  async #say(
-    batch: readonly Entry[],
-    journal: AbandonedJournal,
-    speaker: Speaker,
-    locks: LockPolicy,
-  ): Promise<SyncReply> {
-    for (;;) {
-      speaker.seq += 1;
-      const charges = batch.map(({ charge }) => charge);
-      const leases = asksOf(batch, journal);
-      const answer = await this.#options.store.exchange({ ...speaker, charges, leases, tallies: [] }, locks);
-      if (!answer.stale) return answer;
-      Object.assign(speaker, await this.#speakerFor(null));
-    }
+  #say(batch: readonly Entry[], journal: AbandonedJournal, speaker: Speaker, locks: LockPolicy): Promise<SyncAnswer> {
+    speaker.seq += 1;
+    const charges = batch.map(({ charge }) => charge);
+    return this.#options.store.exchange({ ...speaker, charges, leases: asksOf(batch, journal), tallies: [] }, locks);
   }
 
   #settle(journal: AbandonedJournal, entries: readonly Entry[]): void {

@@ -61,7 +61,7 @@ function isThere(path: string): boolean {
 
 /** SQLite keeps a second file beside the lock while it is held. */
 function discardFolder(path: string, release: () => void): void {
-  const names = readdirSync(path);
+  const names = isThere(path) ? readdirSync(path) : [];
   if (names.every((name) => name.startsWith(lockName))) {
     for (const name of names) rmSync(join(path, name), { force: true });
     try {

@@ -6,6 +6,10 @@ export class Ranges {
   /** In order, apart by at least one number. */
   readonly #ranges: [number, number][] = [];
 
+  get isEmpty(): boolean {
+    return this.#ranges.length === 0;
+  }
+
   has(number: number): boolean {
     const range = this.#ranges[this.#lastUpTo(number)];
     return range !== undefined && number <= range[1];

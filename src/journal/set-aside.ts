@@ -7,16 +7,20 @@ import type { BaseLogger } from 'pino';
 export class SetAside {
   readonly #folder: string;
   readonly #log: BaseLogger;
+  readonly #onCharge: () => void;
 
-  constructor(dataDir: string, log: BaseLogger) {
+  /** `onCharge` is told of each charge, and of each line that may have been one. */
+  constructor(dataDir: string, log: BaseLogger, onCharge: () => void) {
     this.#folder = join(dataDir, 'set-aside');
     this.#log = log;
+    this.#onCharge = onCharge;
   }
 
   /** One line of JSON in a file for each day. `what` is a charge, or a line that could not be read. */
   add(what: unknown, why: string): void {
     const at = new Date().toISOString();
     this.#log.error({ setAside: what, why }, 'a charge was set aside');
+    this.#onCharge();
     this.#attempt(() => {
       const path = join(this.#folder, `charges-${at.slice(0, 10)}.jsonl`);
       appendFileSync(path, `${JSON.stringify({ at, why, what })}\n`, { mode: 0o600, flush: true });

@@ -1,16 +1,13 @@
 // Makes the next message to the store out of the books, and works the reply back into them. What is chosen first: calls
 // that wait, then charges in the order of settling.
 
-import type { SyncMessage, SyncReply } from '../store/sync/exchange.ts';
+import { type SyncMessage, type SyncReply, usersMax } from '../store/sync/exchange.ts';
 import type { LeaseAsk } from '../store/sync/grants.ts';
 import { type Books, dropLine, lineOf } from './books.ts';
 import { applyAnswer, askOf, forgetMessage, isLow, spareOf } from './lease.ts';
 import { endReservedWaits, type Line, refuseLine, serveLine } from './line.ts';
 import type { OwedCharge } from './owed.ts';
 
-/** Limits of one message: they bound the time a transaction holds its locks. */
-export const chargesMax = 1_000;
-const usersMax = 500;
 /** A lease that no call has used for so long is given back. */
 const idleAfterMs = 60_000;
 

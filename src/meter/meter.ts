@@ -45,6 +45,8 @@ export interface Hold extends Caller, Call {
 export interface MeterObserver extends SyncObserver {
   charged(charge: Charge, creditsLeft: number): void;
   refused(caller: Caller, call: Call, code: ErrorCode, creditsLeft: number): void;
+  /** A charge that cannot be booked was put aside for people to look into. */
+  setAside(): void;
   /** A call was admitted while the store was down. */
   admittedWhileDown(): void;
 }
@@ -265,13 +267,15 @@ export class Meter {
   }
 
   async #close(): Promise<number> {
-    const [left] = await Promise.all([this.#sync.close(), this.#adoption.stop()]);
+    const [own, adopted] = await Promise.all([this.#sync.close(), this.#adoption.stop()]);
     const { journal } = this.#books.owed;
     journal.close();
     this.#folder.discard();
+    const left = own + adopted;
     if (left === 0) return 0;
     const { fault } = journal;
-    if (fault === null) this.#log.warn({ charges: left }, 'charges stay in the journal: the next start hands them in');
+    if (fault === null || own === 0)
+      this.#log.warn({ charges: left }, 'charges stay in the journal: the next start hands them in');
     else
       this.#log.error({ charges: left, fault }, 'charges could not be handed in and are in no journal: they are lost');
     return left;

@@ -4,9 +4,8 @@ import { v7 as uuidv7 } from 'uuid';
 import { systemClock } from '../clock.ts';
 import { Adoption } from '../journal/adoption.ts';
 import { lockAbandonedFolders, makeInstanceFolder } from '../journal/folder.ts';
-import { isSegmentName } from '../journal/segments.ts';
 import { SetAside } from '../journal/set-aside.ts';
-import { openBooks } from './books.ts';
+import { type Books, openBooks } from './books.ts';
 import { Meter, type MeterOptions } from './meter.ts';
 import { Sync } from './sync.ts';
 
@@ -17,18 +16,19 @@ import { Sync } from './sync.ts';
 export async function openMeter({ clock = systemClock, ...options }: MeterOptions): Promise<Meter> {
   const { store, log, journal, observer } = options;
   const instance = uuidv7();
-  const setAside = new SetAside(journal.dataDir, log);
+  const setAside = new SetAside(journal.dataDir, log, () => observer.setAside());
   const adoption = new Adoption(lockAbandonedFolders(journal.dataDir), { store, clock, log, setAside });
   await adoption.open();
   const folder = makeInstanceFolder(journal.dataDir);
+  let books: Books | null = null;
   try {
-    const books = openBooks({ folder: folder.path, instance, clock, log, ...journal });
+    books = openBooks({ folder: folder.path, instance, clock, log, ...journal });
     const sync = new Sync(books, { instance, store, setAside, clock, log, observer });
     await sync.start();
     adoption.start();
     return new Meter({ books, sync, adoption, folder }, { clock, ...options });
   } catch (error) {
-    folder.discardFiles(isSegmentName);
+    books?.owed.journal.close();
     folder.discard();
     await adoption.stop();
     throw error;

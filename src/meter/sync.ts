@@ -7,12 +7,12 @@ import type { Clock } from '../clock.ts';
 import type { SetAside } from '../journal/set-aside.ts';
 import { isBadData } from '../store/outage.ts';
 import type { StoreDoor } from '../store/sync/door.ts';
-import type { Change, LockPolicy, SyncReply } from '../store/sync/exchange.ts';
+import { type Change, chargesMax, type LockPolicy, type SyncReply } from '../store/sync/exchange.ts';
 import { UsersLockedError } from '../store/sync/transaction.ts';
 import type { Books } from './books.ts';
 import { forfeitSpare, writeOff } from './lease.ts';
 import { endSilentWaits } from './line.ts';
-import { applyReply, chargesMax, makeMessage, markIdle, type Outgoing, takeBack } from './message.ts';
+import { applyReply, makeMessage, markIdle, type Outgoing, takeBack } from './message.ts';
 import { Watch } from './watch.ts';
 
 /** The shortest time between the starts of two exchanges: with calls in line, with charges, with nothing to say. */
@@ -37,8 +37,6 @@ export interface SyncObserver {
   /** `isUp` is false when there was no reply. */
   synced(seconds: number, charges: number, isUp: boolean): void;
   overdrawn(credits: number): void;
-  /** A charge that the store does not take was put aside for people to look into. */
-  setAside(): void;
   /** Identities that changed; each is told once. */
   changed(changes: readonly Change[]): void;
   /** Cached identities must not be trusted any more: the store has been silent for too long, or too much has changed. */
@@ -196,7 +194,6 @@ export class Sync {
     this.#setAside.add(first.charge, `the database does not take it: ${why.message}`);
     writeOff(first.line.lease, first.charge.cost);
     this.#books.owed.remove(charges);
-    this.#observer.setAside();
   }
 
   #heard(outgoing: Outgoing, reply: SyncReply, nowMs: number): void {

@@ -2,7 +2,7 @@
 
 import { setTimeout } from 'node:timers/promises';
 
-const usualDeadlineMs = 30_000;
+const usualDeadlineMs = 15_000;
 const lookEveryMs = 10;
 
 /** Waits until `read` gives something that `isRight` accepts, and returns it; throws with the last value when it never does. */

@@ -1,7 +1,7 @@
 // What a process leaves behind that died with charges in its journal: the next one that starts in the same dataDir looks
 // after it, whatever has become of the files.
 
-import { appendFileSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pino from 'pino';
 import t, { type Test } from 'tap';
@@ -11,9 +11,19 @@ import { Journal } from '../../src/journal/journal.ts';
 import { encodeRecord } from '../../src/journal/records.ts';
 import type { Database } from '../../src/store/database.ts';
 import { fenceInstance } from '../../src/store/instances.ts';
+import type { StoreDoor } from '../../src/store/sync/door.ts';
 import type { Charge } from '../../src/store/sync/exchange.ts';
 import { dialects, migratedDatabase, temporaryFolder } from '../helpers/databases.ts';
-import { addInstance, addUser, callerOf, callOnce, chargeOf, openTestDoor, openTestMeter } from '../helpers/meters.ts';
+import {
+  addInstance,
+  addUser,
+  callerOf,
+  callOnce,
+  chargeOf,
+  openTestDoor,
+  openTestMeter,
+  passing,
+} from '../helpers/meters.ts';
 import { until } from '../helpers/until.ts';
 
 for (const dialect of dialects) {
@@ -66,9 +76,10 @@ for (const dialect of dialects) {
     const { database } = await migratedDatabase(t, dialect);
     const dead = await dieWith(t, database, { reserved: 90, charges: ['a', 'b', 'c'], posted: [] });
     writeFileSync(dead.file, readFileSync(dead.file, 'utf8').replace('"id":"b"', '"id":"x"'));
-    await openTestMeter(t, database, dead);
+    const { observed } = await openTestMeter(t, database, dead);
     await untilAdopted(dead.dataDir);
     t.same(await chargedIds(database), ['a', 'c']);
+    t.equal(observed.setAside, 1);
     const [file = ''] = readdirSync(join(dead.dataDir, 'set-aside'));
     t.match(readFileSync(join(dead.dataDir, 'set-aside', file), 'utf8'), /the line is damaged.*\\"id\\":\\"x\\"/);
   });
@@ -96,13 +107,54 @@ for (const dialect of dialects) {
   t.test(`${dialect}: a charge that the database does not take keeps no other from being booked`, async (t) => {
     const { database } = await migratedDatabase(t, dialect);
     const dead = await dieWith(t, database, { reserved: 90, charges: ['a', 'bad', 'b', 'c'], posted: [] });
-    const { meter } = await openTestMeter(t, database, dead);
+    const { meter, observed } = await openTestMeter(t, database, dead);
     await untilAdopted(dead.dataDir);
     t.same(await chargedIds(database), ['a', 'b', 'c']);
+    t.equal(observed.setAside, 1);
     t.equal(await callOnce(meter, callerOf('u'), 85), null);
     t.ok(existsSync(join(dead.dataDir, 'set-aside')));
   });
 }
+
+for (const trouble of ['answers nobody', 'knows nobody'] as const) {
+  t.test(`a meter that closes leaves the rest to the next when the store ${trouble}`, async (t) => {
+    const { database } = await migratedDatabase(t, 'sqlite');
+    const dead = await dieWith(t, database, { reserved: 90, charges: ['a', 'b', 'c'], posted: [] });
+    const door = openTestDoor(t, database);
+    const store = {
+      ...passing(door),
+      exchange: async (...[message, locks]: Parameters<StoreDoor['exchange']>) => {
+        if (message.charges.length === 0) return door.exchange(message, locks);
+        if (trouble === 'knows nobody') return { stale: true } as const;
+        throw new Error('down');
+      },
+    };
+    const { meter } = await openTestMeter(t, database, { ...dead, store });
+    t.equal(meter.state().unsentCharges, 3);
+    t.equal(await meter.close(), 3);
+    await openTestMeter(t, database, dead);
+    await untilAdopted(dead.dataDir);
+    t.same(await chargedIds(database), ['a', 'b', 'c']);
+  });
+}
+
+t.test('a folder that cannot be read keeps nobody from starting', async (t) => {
+  const { database } = await migratedDatabase(t, 'sqlite');
+  const dead = await dieWith(t, database, { reserved: 10, charges: ['a'], posted: [] });
+  mkdirSync(join(dead.folder, 'journal-000002.jsonl'));
+  const { meter } = await openTestMeter(t, database, dead);
+  t.equal(await callOnce(meter, callerOf('u'), 85), null);
+  await meter.close();
+  t.ok(existsSync(dead.file));
+});
+
+t.test('a meter that cannot start leaves nothing of its own behind', async (t) => {
+  const { database } = await migratedDatabase(t, 'sqlite');
+  const dataDir = await temporaryFolder(t);
+  const store = { ...passing(openTestDoor(t, database)), register: () => Promise.reject(new Error('no such table')) };
+  await t.rejects(openTestMeter(t, database, { dataDir, store }), /no such table/);
+  t.same(readdirSync(dataDir), []);
+});
 
 interface Legacy {
   readonly reserved: number;
@@ -139,7 +191,6 @@ async function dieWith(t: Test, database: Database, { reserved, charges, posted,
   journal.acknowledge(made.filter(({ charge }) => isPosted(charge.id)).map(({ n }) => n));
   await new Promise<void>((resolve) => systemClock.atTurnEnd(resolve));
   const file = join(folder.path, 'journal-000001.jsonl');
-  appendFileSync(file, '');
   folder.release();
   return { dataDir, instance, folder: folder.path, file };
 }

@@ -26,6 +26,10 @@ import {
 } from './statements.ts';
 import { inTransaction } from './transaction.ts';
 
+/** Limits of one message, whoever sends it: they bound the time a transaction holds its locks. */
+export const chargesMax = 1_000;
+export const usersMax = 500;
+
 /** A settled call. `id` was made before the call was forwarded. */
 export interface Charge {
   readonly id: string;
