@@ -45,6 +45,8 @@ export interface Gateway {
   readonly metrics: Metrics;
   /** Why it should get no calls for the moment; empty when it should. */
   obstacles(): string[];
+  /** What an operator should look at, although calls are served. */
+  warnings(): string[];
   /**
    * Ends calls in flight within `shutdownTimeout`, hands in all charges, frees everything. Returns how many charges the
    * store did not take: they stay in the journal. Safe to call twice.
@@ -78,7 +80,10 @@ export async function startGateway(config: Config, { logTo = 1, worker }: StartO
   // The last that was opened is closed first.
   const closeAll = async () => {
     log.info(isAlone ? 'tollgate is stopping' : 'a worker is stopping');
-    for (const closer of closers.toReversed()) await closer();
+    const faults: unknown[] = [];
+    // One that fails keeps no other open, and the process not alive.
+    for (const closer of closers.toReversed()) await closer().catch((fault) => faults.push(fault));
+    if (faults.length > 0) throw faults[0];
     return { chargesLeft };
   };
   const close = () => {
@@ -105,7 +110,8 @@ export async function startGateway(config: Config, { logTo = 1, worker }: StartO
     closers.push(() => driftWatch.stop());
 
     const obstacles = () => obstaclesOf(meter, closing !== null);
-    const ops = createOps({ registry: () => metrics.registry, obstacles, warnings: () => warningsOf(meter) });
+    const warnings = () => warningsOf(meter);
+    const ops = createOps({ registry: () => metrics.registry, obstacles, warnings });
     closers.push(() => ops.close());
     const openCalls = new OpenCalls();
     const app = await createServer(config, { log, meter, openCalls, identities, metrics, db: database.db });
@@ -119,7 +125,7 @@ export async function startGateway(config: Config, { logTo = 1, worker }: StartO
     const { instance } = meter.state();
     if (isAlone) log.info({ address, opsAddress, instance }, 'tollgate is ready');
     else log.info({ pid: process.pid, instance }, 'a worker is ready');
-    return { address, opsAddress, log, metrics, obstacles, close };
+    return { address, opsAddress, log, metrics, obstacles, warnings, close };
   } catch (error) {
     await close();
     throw error;

@@ -17,6 +17,7 @@ export interface Report {
   /** Whether the parent has asked; workers report unasked as well. */
   readonly isAnswer: boolean;
   readonly obstacles: readonly string[];
+  readonly warnings: readonly string[];
   readonly metrics: Snapshot;
 }
 

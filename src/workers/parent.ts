@@ -82,8 +82,7 @@ export async function startWorkers(config: Config, { files, stop }: ParentOption
         return metrics.registry();
       },
       obstacles: async () => (stopping === null ? pool.obstacles() : ['shutting down']),
-      // Theirs are in the log.
-      warnings: () => [],
+      warnings: () => pool.warnings(),
     });
     closers.push(() => ops.close());
     const opsAddress = await ops.listen({ ...config.ops });

@@ -69,6 +69,13 @@ export class WorkerPool {
     return (await Promise.all(this.#seats.map(obstaclesOf))).flat();
   }
 
+  /** What an operator should look at, as the workers told last. */
+  warnings(): string[] {
+    return this.#seats.flatMap(({ number, process }) =>
+      (process?.warnings ?? []).map((warning) => `worker ${number}: ${warning}`),
+    );
+  }
+
   /** Tells all to stop, and waits for them. Gives the worst exit code. */
   async stop(): Promise<number> {
     const { stopMaxMs, log } = this.#options;

@@ -32,6 +32,7 @@ export class WorkerProcess {
   readonly #worker: Worker;
   readonly #events: WorkerEvents;
   #obstacles: readonly string[] = [];
+  #warnings: readonly string[] = [];
   #readyAtMs: number | null = null;
   #told: Told | null = null;
   #isStopping = false;
@@ -66,6 +67,11 @@ export class WorkerProcess {
     return this.#obstacles;
   }
 
+  /** As it told last. */
+  get warnings(): readonly string[] {
+    return this.#warnings;
+  }
+
   /** Asks for a report. False when none came in time. */
   ask(): Promise<boolean> {
     // One that has not answered yet will not answer sooner when it is asked again.
@@ -96,6 +102,7 @@ export class WorkerProcess {
       this.#events.ready(message.address);
     } else {
       this.#obstacles = message.obstacles;
+      this.#warnings = message.warnings;
       this.#events.reported(message);
       if (message.isAnswer) this.#answered(true);
     }

@@ -27,12 +27,15 @@ export async function runWorker({ file, env, tell }: WorkerOptions): Promise<num
     const config = loadConfig({ file, env, readFile: (path) => fileIn(word.files, path) });
     const gateway = await startGateway(config, { worker: word.worker });
     const endReports = startReports(gateway);
-    await say({ type: 'ready', address: gateway.address });
-    await stop;
-    if (!process.connected) gateway.log.warn('the parent of this worker is gone');
-    const { chargesLeft } = await gateway.close();
-    await endReports();
-    return chargesLeft === 0 ? 0 : 1;
+    try {
+      await say({ type: 'ready', address: gateway.address });
+      await stop;
+      if (!process.connected) gateway.log.warn('the parent of this worker is gone');
+      const { chargesLeft } = await gateway.close();
+      return chargesLeft === 0 ? 0 : 1;
+    } finally {
+      await endReports();
+    }
   } catch (error) {
     const told = tell(error);
     await say({ type: 'failed', told });
@@ -71,20 +74,24 @@ function fileIn(files: FilesRead, path: string): string {
 }
 
 /** Returns how to end them, with a last one. */
-function startReports({ metrics, obstacles }: Gateway): () => Promise<void> {
-  const report = async (isAnswer: boolean) =>
-    say({ type: 'report', isAnswer, obstacles: obstacles(), metrics: await metrics.registry.getMetricsAsJSON() });
+function startReports({ metrics, obstacles, warnings }: Gateway): () => Promise<void> {
+  const report = async (isAnswer: boolean) => {
+    const counted = await metrics.registry.getMetricsAsJSON();
+    await say({ type: 'report', isAnswer, obstacles: obstacles(), warnings: warnings(), metrics: counted });
+  };
   // The next when the last is said: a parent that stands still would have them pile up here.
-  let timer: NodeJS.Timeout;
+  let timer: NodeJS.Timeout | undefined;
+  let isOver = false;
   const reportOften = async () => {
     await report(false);
-    timer = setTimeout(reportOften, reportEveryMs);
+    if (!isOver) timer = setTimeout(reportOften, reportEveryMs);
   };
   void reportOften();
   process.on('message', ({ type }: ToWorker) => {
     if (type === 'ask') void report(true);
   });
   return () => {
+    isOver = true;
     clearTimeout(timer);
     return report(false);
   };

@@ -75,15 +75,10 @@ function causesOf(user: string, { edits, faults }: Records): Cause[] {
     if (of === user && met !== null) edited += Math.max(0, met.reserved - Math.max(0, met.after));
   }
   let reserved = 0;
-  let allowed = 0;
-  for (const fault of faults) {
-    reserved += reservedBy(fault, user);
-    allowed += allowanceOf(fault, user);
-  }
+  for (const fault of faults) reserved += reservedBy(fault, user);
   return [
     { what: 'lowered by hand below what calls had reserved', most: edited },
     { what: 'gateways killed, or cut off from the others with their leases', most: reserved },
-    { what: 'the allowance while the database was away', most: allowed },
   ].filter(({ most }) => most > 0);
 }
 
@@ -93,14 +88,6 @@ function reservedBy({ standings, gateways, instances }: FaultRecord, user: strin
   return largest(standings, user, ({ leases }) =>
     leases.reduce((sum, { instance, amount }) => sum + (hit.has(instance) ? amount : 0), 0),
   );
-}
-
-const outages = new Set(['refuse', 'silence', 'server-stop', 'server-kill']);
-
-/** All allowances together are at most what nobody had reserved. */
-function allowanceOf({ kind, standings }: FaultRecord, user: string): number {
-  if (!outages.has(kind)) return 0;
-  return largest(standings, user, ({ credits, leases }) => leases.reduce((left, { amount }) => left - amount, credits));
 }
 
 function largest(standings: FaultRecord['standings'], user: string, of: (standing: Standing) => number): number {
