@@ -5,9 +5,70 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import t from 'tap';
 import { systemFiles } from '../../src/journal/files.ts';
+import { linesOf } from '../../src/journal/segment-reader.ts';
+import { isSegmentName } from '../../src/journal/segments.ts';
+import { fenceInstance } from '../../src/store/instances.ts';
+import type { StoreDoor } from '../../src/store/sync/door.ts';
 import { dialects, migratedDatabase, temporaryFolder } from '../helpers/databases.ts';
 import { addUser, callerOf, callOnce, openBarredDoor, openTestMeter, tryHold } from '../helpers/meters.ts';
 import { until } from '../helpers/until.ts';
+
+t.test('no more calls are taken when what is owed takes all the room that it may', async (t) => {
+  const { database } = await migratedDatabase(t, 'sqlite');
+  await addUser(database, 'u', 100_000);
+  let isDown = false;
+  const door = openBarredDoor(t, database, () => isDown);
+  // A gigabyte is neither written nor sent for a test; that it counts is enough.
+  const store = {
+    ...door,
+    exchange: (...[message, locks]: Parameters<StoreDoor['exchange']>) =>
+      door.exchange({ ...message, charges: message.charges.map((charge) => ({ ...charge, requestId: 'q' })) }, locks),
+  };
+  const files = { ...systemFiles, write: (_fd: number, bytes: Buffer, from: number) => bytes.length - from };
+  const { meter } = await openTestMeter(t, database, { store, files });
+  t.equal(await callOnce(meter, callerOf('u'), 1_000), null);
+  await until(
+    () => meter.state(),
+    ({ unsentCharges, leasedCredits }) => unsentCharges === 0 && leasedCredits > 1_000,
+  );
+  isDown = true;
+  const call = { cost: 1, route: 'r', requestId: 'x'.repeat(2 ** 23) };
+  const outcome = await until(
+    async () => {
+      try {
+        meter.settle(await meter.hold(callerOf('u'), call), 200);
+        return null;
+      } catch (error) {
+        return (error as { code: string }).code;
+      }
+    },
+    (code) => code !== null,
+  );
+  t.equal(outcome, 'TG_JOURNAL_FULL');
+  const { unsentCharges } = meter.state();
+  t.ok(unsentCharges >= 128 && unsentCharges < 132, `${unsentCharges} of 8 MiB each`);
+  isDown = false;
+  await until(
+    () => callOnce(meter, callerOf('u'), 1),
+    (code) => code === null,
+  );
+});
+
+t.test('the journal says as which instance the process goes on that was taken for dead', async (t) => {
+  const test = await migratedDatabase(t, 'sqlite');
+  const dataDir = await temporaryFolder(t);
+  const { meter } = await openTestMeter(t, test.database, { dataDir });
+  const { instance } = meter.state();
+  t.equal(await fenceInstance(test.database.db, instance, null), true);
+  const now = await until(
+    () => meter.state().instance,
+    (named) => named !== instance,
+  );
+  const [folder = ''] = readdirSync(dataDir);
+  const names = readdirSync(join(dataDir, folder)).filter(isSegmentName).sort();
+  const headers = names.flatMap((name) => [...linesOf(join(dataDir, folder, name))].map(({ record }) => record));
+  t.match(headers, [{ header: { instance } }, { header: { instance: now } }]);
+});
 
 for (const dialect of dialects) {
   t.test(`${dialect}: more charges than memory takes wait in the journal, and all are booked once`, async (t) => {
