@@ -125,11 +125,6 @@ function openSqlite({ url, schema }: DatabaseOptions): Database {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   // Made with mode 0600 before SQLite opens it: its own default would let every local user read balances.
   closeSync(openSync(file, 'a', 0o600));
-  return openSqliteFile(file, schema);
-}
-
-/** One more connection to a file that is there. */
-export function openSqliteFile(file: string, schema: string): Database {
   const db = new Kysely<Tables>({ dialect: openSqliteDialect(file) });
   return { db, exchangePool: null, file, schema, close: () => db.destroy() };
 }

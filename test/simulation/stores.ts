@@ -62,7 +62,7 @@ async function openSqliteStores(): Promise<Stores> {
   return {
     dialect: 'sqlite',
     folder,
-    doors: slots.map(asksOf),
+    doors: slots.map((database) => asksOf(database)),
     db: operators.db,
     books,
     lockUser: never,

@@ -3,7 +3,8 @@
 import type { Database } from '../database.ts';
 import { fenceInstance, registerInstance, seqOfInstance } from '../instances.ts';
 import { exchange, type LockPolicy, type SyncAnswer, type SyncMessage } from './exchange.ts';
-import { ThreadDoor } from './thread-door.ts';
+import { SqliteThread } from './sqlite-thread.ts';
+import { onThread, runnerOf, type TransactionRunner } from './transaction.ts';
 
 /** Each rejects with what the driver throws when the store does not answer; the outcome is then unknown. */
 export interface StoreDoor {
@@ -22,18 +23,19 @@ export interface StoreDoor {
 /** What is asked through a door. */
 export type StoreAsks = Omit<StoreDoor, 'close'>;
 
-/** On SQLite a thread of its own does the work: there a slow disk stops who asks. */
+/** On SQLite the exchange has a thread of its own: there a slow disk stops who asks. */
 export function openStoreDoor(database: Database): StoreDoor {
-  const { file, schema } = database;
-  return file === null ? { ...asksOf(database), close: async () => {} } : new ThreadDoor({ file, schema });
+  if (database.file === null) return { ...asksOf(database), close: async () => {} };
+  const thread = new SqliteThread(database.file);
+  return { ...asksOf(database, (work) => onThread(thread, work)), close: () => thread.close() };
 }
 
-/** Asks in this thread. */
-export function asksOf(database: Database): StoreAsks {
+/** Asks through the database's own connections, or has the exchange run elsewhere. */
+export function asksOf(database: Database, run: TransactionRunner = runnerOf(database)): StoreAsks {
   return {
     register: (instance) => registerInstance(database.db, instance),
     seqOf: (instance) => seqOfInstance(database.db, instance),
-    exchange: (message, locks) => exchange(database, message, locks),
+    exchange: (message, locks) => exchange(database, message, locks, run),
     fence: (instance, seq) => fenceInstance(database.db, instance, seq),
   };
 }

@@ -24,7 +24,7 @@ import {
   type Writes,
   writesOf,
 } from './statements.ts';
-import { inTransaction } from './transaction.ts';
+import { runnerOf, type TransactionRunner } from './transaction.ts';
 
 /** Limits of one message, whoever sends it: they bound the time a transaction holds its locks. */
 export const chargesMax = 1_000;
@@ -102,13 +102,18 @@ export type SyncAnswer = SyncReply | { readonly stale: true };
 export type LockPolicy = 'wait' | 'skip';
 
 /** Carries out one message. Throws what the driver throws when the store is down: the outcome is then unknown. */
-export async function exchange(database: Database, message: SyncMessage, locks: LockPolicy): Promise<SyncAnswer> {
+export async function exchange(
+  database: Database,
+  message: SyncMessage,
+  locks: LockPolicy,
+  inTransaction: TransactionRunner = runnerOf(database),
+): Promise<SyncAnswer> {
   const { db } = database;
   const since = message.since ?? null;
   const entries = [...message.charges, ...message.leases];
   const users = [...new Set(entries.map(({ user }) => user))].sort();
   const keys = [...new Set(entries.map(({ key }) => key ?? ''))].filter((key) => key !== '');
-  return inTransaction<SyncAnswer>(database, async (talk) => {
+  return inTransaction<SyncAnswer>(async (talk) => {
     const [me, locked, lockedKeys, present, allKeys, leases, known, instances, recalls, changes] = await talk([
       moveOn(db, message),
       lockUsers(db, users, locks),

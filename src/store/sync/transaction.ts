@@ -5,6 +5,7 @@ import { strict as assert } from 'node:assert';
 import type { CompiledQuery } from 'kysely';
 import type pg from 'pg';
 import type { Database, Db } from '../database.ts';
+import type { SqliteThread } from './sqlite-thread.ts';
 
 /** Somebody else has locked what the exchange needs, for longer than `lockTimeoutMs`; nothing was changed. */
 export class UsersLockedError extends Error {
@@ -21,9 +22,17 @@ type Talk = <T extends CompiledQuery<unknown>[]>(queries: [...T]) => Promise<{ [
 /** The work reads through `talk` and hands back its writes, which are sent together with the COMMIT. */
 export type Work<T> = (talk: Talk) => Promise<{ result: T; last: CompiledQuery[] }>;
 
-/** Runs one exchange: what `work` reads, then what it writes, all or nothing. */
-export function inTransaction<T>(database: Database, work: Work<T>): Promise<T> {
-  return database.exchangePool === null ? onSqlite(database.db, work) : onPostgres(database.exchangePool, work);
+/** Runs one exchange: what the work reads, then what it writes, all or nothing. */
+export type TransactionRunner = <T>(work: Work<T>) => Promise<T>;
+
+/** Runs exchanges on the connections of the database itself. */
+export function runnerOf({ db, exchangePool }: Database): TransactionRunner {
+  return (work) => (exchangePool === null ? onSqlite(db, work) : onPostgres(exchangePool, work));
+}
+
+/** Runs an exchange in the thread of an SQLite file. */
+export function onThread<T>(thread: SqliteThread, work: Work<T>): Promise<T> {
+  return thread.transact((talk) => work(talk as Talk));
 }
 
 function onSqlite<T>(db: Db, work: Work<T>): Promise<T> {

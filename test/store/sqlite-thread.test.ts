@@ -8,9 +8,10 @@ import t, { type Test } from 'tap';
 import { v7 as uuidv7 } from 'uuid';
 import type { Database } from '../../src/store/database.ts';
 import { isOutage } from '../../src/store/outage.ts';
-import { openStoreDoor } from '../../src/store/sync/door.ts';
+import { asksOf, openStoreDoor } from '../../src/store/sync/door.ts';
 import type { SyncMessage } from '../../src/store/sync/exchange.ts';
-import { ThreadDoor } from '../../src/store/sync/thread-door.ts';
+import { SqliteThread } from '../../src/store/sync/sqlite-thread.ts';
+import { onThread } from '../../src/store/sync/transaction.ts';
 import { migratedDatabase, openAgain, type TestDatabase, temporaryFolder } from '../helpers/databases.ts';
 import { addInstance, addUser, callerOf, callOnce, openTestMeter } from '../helpers/meters.ts';
 import { until } from '../helpers/until.ts';
@@ -78,27 +79,42 @@ t.test('what is under way in a thread that dies is told so, and the next who ask
   const test = await migratedDatabase(t, 'sqlite');
   const threads = threadsOf(t);
   const door = doorTo(t, test.database);
-  const instance = uuidv7();
-  await door.register(instance);
-  await whileLocked(t, test, async () => {
-    const asked = [door.fence(instance, null), door.exchange(messageOf(instance, 1, 0), 'wait')];
-    const told = Promise.all(asked.map((answer) => answer.catch((error) => [error.code, isOutage(error)])));
-    await threads[0]?.terminate();
-    t.same(await told, [
-      ['STORE_THREAD_ENDED', true],
-      ['STORE_THREAD_ENDED', true],
-    ]);
-  });
+  const instance = await addInstance(test.database);
   t.match(await door.exchange(messageOf(instance, 1, 0), 'wait'), { stale: false });
+  const after = await whileLocked(t, test, async () => {
+    const asked = door.exchange(messageOf(instance, 2, 0), 'wait');
+    const next = door.exchange(messageOf(instance, 3, 0), 'wait');
+    const told = asked.catch((error) => [error.code, isOutage(error)]);
+    await threads[0]?.terminate();
+    t.same(await told, ['STORE_THREAD_ENDED', true]);
+    return { next };
+  });
+  t.match(await after.next, { stale: false });
+  t.equal(threads.length, 2);
+});
+
+t.test('what was begun in a thread that has died is not ended in the next', async (t) => {
+  const test = await migratedDatabase(t, 'sqlite');
+  const threads = threadsOf(t);
+  const thread = new SqliteThread(test.database.file ?? '');
+  t.teardown(() => thread.close());
+  const write = { sql: "INSERT INTO instances (id, seq) VALUES ('i', 0)", parameters: [] };
+  const work = thread.transact(async (talk) => {
+    await talk([{ sql: 'SELECT 1 AS one', parameters: [] }]);
+    await threads[0]?.terminate();
+    return { result: null, last: [write] };
+  });
+  await t.rejects(work, /no transaction/);
+  t.same(await test.database.db.selectFrom('instances').selectAll().execute(), []);
 });
 
 t.test(
   'a disk that does not answer is an outage, nothing more is asked of it, and all is well when it does',
   async (t) => {
     const test = await migratedDatabase(t, 'sqlite');
-    const { file, schema } = test.database;
-    const door = new ThreadDoor({ file: file ?? '', schema }, 200);
-    t.teardown(() => door.close());
+    const thread = new SqliteThread(test.database.file ?? '', 200);
+    t.teardown(() => thread.close());
+    const door = asksOf(test.database, (work) => onThread(thread, work));
     const instance = await addInstance(test.database);
     await whileLocked(t, test, async () => {
       const told = await door.exchange(messageOf(instance, 1, 0), 'wait').catch((error) => error);
@@ -118,26 +134,29 @@ t.test('errors keep their code, and a thread that cannot begin tells why', async
   const folder = join(await temporaryFolder(t), 'later');
   const { database } = await migratedDatabase(t, 'sqlite');
   const door = doorTo(t, { ...database, file: join(folder, 'tollgate.db') });
-  await t.rejects(door.register('i'), { message: /directory does not exist/ });
+  const message = messageOf('i', 1, 0);
+  await t.rejects(door.exchange(message, 'wait'), { message: /directory does not exist/ });
   await mkdir(folder);
-  await t.rejects(door.register('i'), { code: 'SQLITE_ERROR', message: /no such table/, stack: /instances\.ts/ });
+  const told = { code: 'SQLITE_ERROR', message: /no such table/, stack: /sqlite-worker\.ts/ };
+  await t.rejects(door.exchange(message, 'wait'), told);
 });
 
 t.test('a door carries out what it was asked before it closes, and nothing after', async (t) => {
   const { database } = await migratedDatabase(t, 'sqlite');
   const door = openStoreDoor(database);
-  const instance = uuidv7();
-  const asked = door.register(instance);
+  const instance = await addInstance(database);
+  const asked = door.exchange(messageOf(instance, 1, 0), 'wait');
   await Promise.all([door.close(), door.close()]);
-  await asked;
-  t.match(await database.db.selectFrom('instances').select('id').execute(), [{ id: instance }]);
-  await t.rejects(door.register(instance), /closed/);
+  t.match(await asked, { stale: false });
+  t.match(await database.db.selectFrom('instances').select('seq').execute(), [{ seq: 1 }]);
+  await t.rejects(door.exchange(messageOf(instance, 2, 0), 'wait'), /closed/);
 });
 
 t.test('a door that nobody closes does not keep the process from ending', async (t) => {
   const { database } = await migratedDatabase(t, 'sqlite');
   // The proof is the end of this file.
-  await openStoreDoor(database).register(uuidv7());
+  const message = messageOf(await addInstance(database), 1, 0);
+  await openStoreDoor(database).exchange(message, 'wait');
 });
 
 function doorTo(t: Test, database: Database) {
