@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import t from 'tap';
 import type { Report } from '../../src/verify/verify.ts';
 import { openCommandLine } from '../helpers/command-line.ts';
+import { startMaxMs } from '../helpers/workers-gate.ts';
 
 t.test('verify tells in one document what was tried and what held, with nothing but a configuration', async (t) => {
   const { start } = await openCommandLine(t, 'sqlite');
@@ -28,7 +29,7 @@ t.test('verify works in a schema of its own, which is gone after Ctrl-C', async 
     return rows.map(({ name }) => name);
   };
   const { child, ended, printed } = start('verify --minutes 5');
-  await printed(/started again|for a while|locked|to the database|refusing|gone silent/);
+  await printed(/started again|for a while|locked|to the database|refusing|gone silent/, startMaxMs);
   t.equal((await schemas()).length, 1);
   child.kill('SIGINT');
   t.match(await ended, { code: 1, stdout: '', stderr: /ended early, and everything cleared away/ });

@@ -40,8 +40,8 @@ export interface CommandLine {
 export interface Running {
   readonly child: ChildProcess;
   readonly ended: Promise<Ended>;
-  /** The first match in what it has printed on stdout and stderr, when it comes. */
-  printed(pattern: RegExp): Promise<RegExpExecArray>;
+  /** The first match in what it has printed on stdout and stderr, when it comes. Some start several processes first. */
+  printed(pattern: RegExp, deadlineMs?: number): Promise<RegExpExecArray>;
   /** What it has printed there so far. */
   stdout(): string;
 }
@@ -109,10 +109,11 @@ export function startProcess(t: Test, file: string, args: readonly string[], cwd
   noteLogOf(child.stderr);
   const ended = once(child, 'close').then(([code]: (number | null)[]) => ({ code: code ?? null, ...output }));
   t.teardown(() => child.kill('SIGKILL'));
-  const printed = async (pattern: RegExp) => {
+  const printed = async (pattern: RegExp, deadlineMs?: number) => {
     const match = await until(
       () => pattern.exec(output.stdout + output.stderr),
       (found) => found !== null || child.exitCode !== null,
+      deadlineMs,
     );
     if (match === null) throw new Error(`ended with ${child.exitCode}: ${output.stderr}`);
     return match;
