@@ -8,8 +8,10 @@ import { keysApi } from './api/keys.ts';
 import { prepareOwnPaths } from './api/own-paths.ts';
 import { sessionApi } from './api/session.ts';
 import { type Identities, newUserOf, openIdentities } from './app/identities.ts';
+import { meterObserver, serving } from './app/meter-terms.ts';
 import type { Config } from './config/config.ts';
 import { answerError, type ErrorAnswerOptions, registerErrorHandler } from './error-handler.ts';
+import { LastKnown } from './fallback/last-known.ts';
 import { prepareClosing } from './gateway/closing.ts';
 import { corsFields } from './gateway/cors.ts';
 import { hostOf } from './gateway/fields.ts';
@@ -21,16 +23,16 @@ import { routerUrlOf, routing } from './gateway/routing.ts';
 import { type Site, siteOf } from './gateway/site.ts';
 import { generateKey } from './identity/api-keys.ts';
 import { Attempts, attemptLimits } from './identity/attempts.ts';
-import type { Callers } from './identity/callers.ts';
 import { credentialFields, identity } from './identity/identity.ts';
 import { signIn } from './identity/sign-in/sign-in.ts';
-import type { Meter, MeterObserver } from './meter/meter.ts';
+import type { Meter } from './meter/meter.ts';
 import { openMeter } from './meter/open-meter.ts';
 import { DriftWatch } from './observability/drift.ts';
 import { createLogger } from './observability/logger.ts';
 import { Metrics } from './observability/metrics.ts';
 import { observe } from './observability/observe.ts';
 import { createOps } from './observability/ops.ts';
+import { obstaclesOf, warningsOf } from './observability/readiness.ts';
 import { requestIdOf } from './observability/request-id.ts';
 import { type Database, type DatabaseOptions, openDatabase } from './store/database.ts';
 import { migrateUp } from './store/migrate.ts';
@@ -91,26 +93,33 @@ export async function startGateway(config: Config, { logTo = 1, worker }: StartO
     return closing;
   };
   try {
-    if (config.database.migrate && isAlone) await migrate(config.database);
     const database = openDatabase({ ...config.database, statementTimeoutMs });
     closers.push(() => database.close());
-
-    const identities = openIdentities(config, database.db, log);
+    const isStoreUp = () => meter.isStoreUp;
+    const known = config.database.whenDown === 'serve' ? new LastKnown() : null;
+    const identities = openIdentities(config, { db: database.db, log, isStoreUp, known });
     closers.push(() => identities.client.close());
     const driftWatch = new DriftWatch(database.db, log);
     const metrics = new Metrics({ meterState: () => meter.state(), ledgerDrift: () => driftWatch.drift });
-    const store = openStoreDoor(database);
+    const store = openStoreDoor(database, async () => config.database.migrate && migrate(config.database));
     closers.push(() => store.close());
     const journal = { dataDir: config.dataDir, fsync: config.journal.fsync };
-    const meter = await openMeter({ store, journal, log, observer: meterObserver(metrics, identities.callers, log) });
+    const served = known === null ? null : serving(known, database.db, log);
+    const observer = meterObserver(metrics, identities.callers, served, log);
+    const meter = await openMeter({ store, journal, log, observer, outage: served ?? { whenDown: 'refuse' } });
     closers.push(async () => {
       chargesLeft = await meter.close();
     });
     if (isAlone) driftWatch.start();
     closers.push(() => driftWatch.stop());
 
-    const obstacles = () => obstaclesOf(meter, closing !== null);
-    const warnings = () => warningsOf(meter);
+    const facts = () => ({
+      state: meter.state(),
+      isClosing: closing !== null,
+      isServedWhenDown: known !== null && !known.isEmpty,
+    });
+    const obstacles = () => obstaclesOf(facts());
+    const warnings = () => warningsOf(facts());
     const ops = createOps({ registry: () => metrics.registry, obstacles, warnings });
     closers.push(() => ops.close());
     const openCalls = new OpenCalls();
@@ -221,7 +230,7 @@ async function registerOwnPaths(app: FastifyInstance, config: Config, parts: Par
   const { portalPlace: portal } = config.server;
   const { signIn: terms } = config.auth;
   await app.register(async (own) => {
-    prepareOwnPaths(own);
+    prepareOwnPaths(own, () => meter.isStoreUp);
     await own.register(account, { db, meter });
     await own.register(keysApi, { db, generateKey });
     if (terms === null || callers.sessions === null || portal === null) return;
@@ -257,32 +266,4 @@ function visitorsBy(trustedProxies: readonly string[]): VisitorOf {
     );
     return { address, host: host?.toLowerCase() ?? null };
   };
-}
-
-function meterObserver(metrics: Metrics, callers: Callers, log: Logger): MeterObserver {
-  return {
-    charged: ({ id, user, key, cost, route, status, requestId }, balance) => {
-      metrics.charged(route, cost);
-      log.info({ requestId, user, key, route, status, charge: id, cost, balance }, 'charge');
-    },
-    refused: ({ userId: user, keyId: key }, { route, cost, requestId }, code, balance) =>
-      log.info({ requestId, user, key, route, error: code, cost, balance }, 'refusal'),
-    admittedWhileDown: () => metrics.admittedWhileDown(),
-    synced: (seconds, charges) => metrics.synced(seconds, charges),
-    overdrawn: (credits) => metrics.overdrawn(credits),
-    setAside: () => metrics.setAside(),
-    changed: (changes) => callers.forget(changes),
-    silent: () => callers.forgetAll(),
-  };
-}
-
-function obstaclesOf(meter: Meter, isClosing: boolean): string[] {
-  const obstacles = isClosing ? ['shutting down'] : [];
-  if (!meter.state().isStoreUp) obstacles.push('the database does not answer');
-  return obstacles;
-}
-
-function warningsOf(meter: Meter): string[] {
-  const { journalFault } = meter.state();
-  return journalFault === null ? [] : [`the journal cannot be written: ${journalFault}`];
 }

@@ -1,7 +1,8 @@
-// Who may call: the parts of identity, put together from the configuration.
+// Who may call: the parts of identity, put together from the configuration, and what they go by while the store is down.
 
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
+import type { LastKnown } from '../fallback/last-known.ts';
 import { BearerTokens } from '../identity/bearer.ts';
 import { Callers } from '../identity/callers.ts';
 import { Introspection } from '../identity/introspection.ts';
@@ -19,19 +20,34 @@ export interface Identities {
   readonly client: ProviderClient;
 }
 
+/** Whether the store can be asked, and what it said last of callers; null where nobody is served by that. */
+export interface Circuit {
+  readonly isStoreUp: () => boolean;
+  readonly known: LastKnown | null;
+}
+
+interface Means extends Circuit {
+  readonly db: Database['db'];
+  readonly log: Logger;
+}
+
 /** Nothing is asked of anybody yet. */
-export function openIdentities({ auth, server, ...config }: Config, db: Database['db'], log: Logger): Identities {
+export function openIdentities({ auth, server, ...config }: Config, { db, log, isStoreUp, known }: Means): Identities {
   const client = new ProviderClient();
   const { bearer: issuers, introspection: endpoint, signIn } = auth;
-  const users = new TokenUsers({ db, newUser: newUserOf(config), log });
+  const users = new TokenUsers({ db, newUser: newUserOf(config), log, isStoreUp, lastKnown: known });
   const clientIds = new Set(signIn?.providers.map(({ clientId }) => clientId));
   const jwts = issuers.length === 0 ? null : new Jwts({ issuers, clientIds, users, client, log });
   const introspection = endpoint === null ? null : new Introspection({ endpoint, users, client, log });
   const tokens = jwts === null && introspection === null ? null : new BearerTokens(jwts, introspection, log);
-  const keys = new KnownCallers((_key, hash) => findKeyIdentity(db, hash));
+  const keys = new KnownCallers((_key, hash) => findKeyIdentity(db, hash), undefined, {
+    isStoreUp,
+    find: (hash) => known?.findKey(hash) ?? null,
+    note: (hash, found) => known?.noteKey(hash, found),
+  });
   const { publicPlace, portalPlace: portal } = server;
   const hasSessions = signIn !== null && publicPlace !== null && portal !== null;
-  const sessions = hasSessions ? new Sessions({ db, signIn, portal, publicPlace }) : null;
+  const sessions = hasSessions ? new Sessions({ db, signIn, portal, publicPlace, isStoreUp }) : null;
   return { callers: new Callers(keys, tokens, sessions), client };
 }
 

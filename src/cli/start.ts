@@ -3,6 +3,7 @@
 import cluster from 'node:cluster';
 import { readFileSync } from 'node:fs';
 import { type Config, loadConfig } from '../config/config.ts';
+import type { FilesRead } from '../workers/messages.ts';
 import type { Command } from './command.ts';
 import { exitCodes, tell } from './failure.ts';
 import { ignoreStopSignals, stopRequested } from './signals.ts';
@@ -18,15 +19,15 @@ export const startCommand: Command = {
     'a worker ended badly.',
   examples: ['start', 'start --config /etc/tollgate/gateway.yaml'],
   run: async ({ configFile: file, env }) => {
-    if (cluster.isWorker) return runAsWorker(file, env);
-    const files: Record<string, string> = {};
+    if (cluster.isWorker) return runAsWorker(env);
+    const texts: Record<string, string> = {};
     const readFile = (path: string) => {
       const text = readFileSync(path, 'utf8');
-      files[path] = text;
+      texts[path] = text;
       return text;
     };
     const config = loadConfig({ file, env, readFile });
-    return config.server.workers === 1 ? runAlone(config) : runWorkers(config, files);
+    return config.server.workers === 1 ? runAlone(config) : runWorkers(config, { main: file, texts });
   },
 };
 
@@ -41,7 +42,7 @@ async function runAlone(config: Config): Promise<number> {
   return chargesLeft === 0 ? exitCodes.done : exitCodes.failed;
 }
 
-async function runWorkers(config: Config, files: Readonly<Record<string, string>>): Promise<number> {
+async function runWorkers(config: Config, files: FilesRead): Promise<number> {
   let endNow = () => {};
   const stop = stopRequested(() => endNow());
   const { startWorkers } = await import('../workers/parent.ts');
@@ -51,8 +52,8 @@ async function runWorkers(config: Config, files: Readonly<Record<string, string>
   return workers.stop();
 }
 
-async function runAsWorker(file: string, env: NodeJS.ProcessEnv): Promise<number> {
+async function runAsWorker(env: NodeJS.ProcessEnv): Promise<number> {
   ignoreStopSignals();
   const { runWorker } = await import('../workers/worker.ts');
-  return runWorker({ file, env, tell });
+  return runWorker({ env, tell });
 }

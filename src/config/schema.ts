@@ -53,6 +53,12 @@ const databaseSchema = Type.Object(
       examples: [10],
     }),
     migrate: boolean('Whether `start` brings the tables up to date first.', true),
+    whenDown: Type.Enum(['serve', 'refuse'], {
+      description:
+        'What becomes of calls while the database does not answer. `serve` goes on for the callers of the last day, by ' +
+        'credits that this process has reserved and a bounded allowance; `refuse` answers 503.',
+      default: 'serve',
+    }),
   },
   { description: 'Where users, credits and the ledger are kept.' },
 );

@@ -8,7 +8,7 @@ import { TollgateError } from '../errors.ts';
 import type { CallerIdentity } from '../store/identities.ts';
 import type { Change } from '../store/sync/exchange.ts';
 import { isSubject } from './claims.ts';
-import { KnownCallers } from './known-callers.ts';
+import { KnownCallers, type LastWord } from './known-callers.ts';
 import type { ProviderClient } from './provider-client.ts';
 import type { GoodToken, TokenUsers } from './token-users.ts';
 
@@ -55,7 +55,7 @@ export class Introspection {
     this.#known.forgetAll();
   }
 
-  async #ask(token: string): Promise<CallerIdentity | null> {
+  async #ask(token: string): Promise<CallerIdentity | LastWord | null> {
     const { endpoint, users, log } = this.#options;
     const answer = await this.#answerFor(token);
     const good = goodTokenOf(answer, endpoint);

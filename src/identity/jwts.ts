@@ -9,7 +9,7 @@ import type { CallerIdentity } from '../store/identities.ts';
 import type { Change } from '../store/sync/exchange.ts';
 import { isSubject } from './claims.ts';
 import { IssuerKeys } from './issuer-keys.ts';
-import { KnownCallers } from './known-callers.ts';
+import { KnownCallers, type LastWord } from './known-callers.ts';
 import type { ProviderClient } from './provider-client.ts';
 import type { TokenUsers } from './token-users.ts';
 
@@ -85,7 +85,7 @@ export class Jwts {
     return issuer;
   }
 
-  async #verify(issuer: Issuer, token: string): Promise<CallerIdentity | null> {
+  async #verify(issuer: Issuer, token: string): Promise<CallerIdentity | LastWord | null> {
     const claims = await this.#claimsOf(issuer, token);
     if (claims === null) return null;
     const goodUntil = (claims.exp ?? 0) * 1000 + issuer.leeway;

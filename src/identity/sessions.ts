@@ -24,6 +24,8 @@ export interface SessionsOptions {
   readonly portal: Place;
   /** Where the upstreams are served. */
   readonly publicPlace: Place;
+  /** False while the store is down: sessions are not looked up then. */
+  readonly isStoreUp?: () => boolean;
 }
 
 /** Somebody who has signed in just now. */
@@ -53,7 +55,9 @@ export class Sessions {
   constructor(options: SessionsOptions) {
     this.#options = options;
     this.#slackMs = Math.min(idleSlackMaxMs, Math.ceil(options.signIn.idleTimeout / 10));
-    this.#known = new KnownCallers((_id, hash) => this.#look(hash), this.#slackMs);
+    const { isStoreUp = () => true } = options;
+    const standIn = { isStoreUp, find: () => null, note: () => {} };
+    this.#known = new KnownCallers((_id, hash) => this.#look(hash), this.#slackMs, standIn);
     this.cookie = cookieName(options.portal, 'session');
   }
 

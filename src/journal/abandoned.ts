@@ -22,15 +22,16 @@ export interface Owed {
 export class AbandonedJournal {
   readonly #folder: string;
   readonly #clock: Clock;
-  readonly #setAside: SetAside;
+  readonly #setAside: Pick<SetAside, 'add' | 'addFile'>;
   readonly #posted = new Ranges();
   /** The instance that wrote it last; null when nothing says so. */
   instance: string | null = null;
   /** What the store has not acknowledged, by user and lease. */
   readonly owed = new Map<string, Owed>();
+  readonly #owedByUser = new Map<string, Owed[]>();
   charges = 0;
 
-  constructor(folder: string, clock: Clock, setAside: SetAside) {
+  constructor(folder: string, clock: Clock, setAside: Pick<SetAside, 'add' | 'addFile'>) {
     this.#folder = folder;
     this.#clock = clock;
     this.#setAside = setAside;
@@ -52,11 +53,23 @@ export class AbandonedJournal {
     for await (const entry of this.entries('owed')) {
       const { charge, lease } = entry;
       const name = owedName(charge.user, lease);
-      const known = this.owed.get(name) ?? { user: charge.user, lease, credits: 0 };
+      const known = this.owed.get(name) ?? this.#openOwed(name, { user: charge.user, lease, credits: 0 });
       known.credits += charge.cost;
-      this.owed.set(name, known);
       this.charges += 1;
     }
+  }
+
+  #openOwed(name: string, owed: Owed): Owed {
+    this.owed.set(name, owed);
+    const others = this.#owedByUser.get(owed.user);
+    if (others === undefined) this.#owedByUser.set(owed.user, [owed]);
+    else others.push(owed);
+    return owed;
+  }
+
+  /** Credits of a user that the store has not acknowledged. */
+  owedBy(user: string): number {
+    return (this.#owedByUser.get(user) ?? []).reduce((sum, { credits }) => sum + credits, 0);
   }
 
   async #readThrough(lines: Generator<Line>, path: string): Promise<void> {

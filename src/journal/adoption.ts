@@ -11,9 +11,8 @@ import { chargesMax, type LockPolicy, type SyncAnswer, usersMax } from '../store
 import type { LeaseAsk } from '../store/sync/grants.ts';
 import { UsersLockedError } from '../store/sync/transaction.ts';
 import { AbandonedJournal, owedName } from './abandoned.ts';
-import type { InstanceFolder } from './folder.ts';
+import { type InstanceFolder, pathsOfFolders } from './folder.ts';
 import type { Entry } from './records.ts';
-import { isSegmentName } from './segments.ts';
 import type { SetAside } from './set-aside.ts';
 
 /** The pause after a message that did not get through. */
@@ -37,6 +36,7 @@ export class Adoption {
   readonly #options: AdoptionOptions;
   readonly #folders: readonly InstanceFolder[];
   readonly #journals = new Map<InstanceFolder, AbandonedJournal>();
+  #others: AbandonedJournal[] = [];
   #isStopped = false;
   #done: Promise<void> | null = null;
 
@@ -59,6 +59,39 @@ export class Adoption {
         folder.release();
       }
     }
+  }
+
+  /**
+   * Takes stock of what others owe whose folders are not ours: living processes beside this one, and what they look after.
+   * It is read as far as it has come, and left as it is.
+   */
+  async takeStockOfOthers(dataDir: string): Promise<void> {
+    const { clock, log } = this.#options;
+    const own = new Set(this.#folders.map(({ path }) => path));
+    for (const path of pathsOfFolders(dataDir)) {
+      if (own.has(path)) continue;
+      const journal = new AbandonedJournal(path, clock, { add: () => {}, addFile: () => {} });
+      try {
+        await journal.open();
+        this.#others.push(journal);
+      } catch (error) {
+        log.info({ err: error, folder: path }, 'what another process owes could not be read');
+      }
+    }
+  }
+
+  /** The store answers again: it knows better than what was read of others. */
+  forgetOthers(): void {
+    this.#others = [];
+  }
+
+  /** Credits of a user that earlier processes owe, and others beside this one did when stock was taken. */
+  owedBy(user: string): number {
+    let sum = 0;
+    for (const journals of [this.#journals.values(), this.#others]) {
+      for (const journal of journals) sum += journal.owedBy(user);
+    }
+    return sum;
   }
 
   /** Charges that are not posted yet. */
@@ -100,9 +133,11 @@ export class Adoption {
     if (this.#isStopped) return;
     await this.#postAgain(journal);
     if (this.#isStopped) return;
-    folder.discardFiles(isSegmentName);
+    folder.empty();
     this.#journals.delete(folder);
     folder.discard();
+    // One that has ended in order has left only what is known of its callers.
+    if (instance === null) return;
     this.#options.log.info({ instance, charges }, 'what a process had left behind is booked, and its leases are free');
   }
 

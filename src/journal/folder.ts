@@ -12,8 +12,8 @@ const lockName = 'lock';
 
 export interface InstanceFolder {
   readonly path: string;
-  /** Removes some of its files. */
-  discardFiles(isOne: (name: string) => boolean): void;
+  /** Removes what is in it, but for the lock. */
+  empty(): void;
   /** Leaves it as it is, for whoever comes. */
   release(): void;
   /** Removes it, if there is nothing in it any more, and leaves it. */
@@ -31,12 +31,16 @@ export function makeInstanceFolder(dataDir: string): InstanceFolder {
 
 /** Locks every folder that was left behind; those of living processes stay untouched. */
 export function lockAbandonedFolders(dataDir: string): InstanceFolder[] {
+  return pathsOfFolders(dataDir)
+    .map(lockFolder)
+    .filter((folder) => folder !== null);
+}
+
+/** All folders of processes, living or gone. */
+export function pathsOfFolders(dataDir: string): string[] {
   if (!existsSync(dataDir)) return [];
   const names = readdirSync(dataDir).filter((name) => name.startsWith(prefix));
-  return names
-    .sort()
-    .map((name) => lockFolder(join(dataDir, name)))
-    .filter((folder) => folder !== null);
+  return names.sort().map((name) => join(dataDir, name));
 }
 
 function lockFolder(path: string): InstanceFolder | null {
@@ -49,10 +53,10 @@ function lockFolder(path: string): InstanceFolder | null {
     release();
     return null;
   }
-  const discardFiles = (isOne: (name: string) => boolean) => {
-    for (const name of readdirSync(path).filter(isOne)) rmSync(join(path, name));
+  const empty = () => {
+    for (const name of readdirSync(path).filter((name) => !name.startsWith(lockName))) rmSync(join(path, name));
   };
-  return { path, discardFiles, release, discard: () => discardFolder(path, release) };
+  return { path, empty, release, discard: () => discardFolder(path, release) };
 }
 
 function isThere(path: string): boolean {

@@ -16,6 +16,8 @@ export interface Books {
   readonly dirty: Set<Line>;
   /** How many calls wait in all lines. */
   waitingCalls: number;
+  /** Holds are taken from leases until then, by the clock. */
+  holdsEndAtMs: number;
   tallies: Map<string, Tally>;
 }
 
@@ -30,6 +32,7 @@ export function openBooks(journal: JournalOptions): Books {
     owed: new Owed(journal, (user, key) => lineOf(books, user, key, journal.clock.nowMs())),
     dirty: new Set(),
     waitingCalls: 0,
+    holdsEndAtMs: Number.POSITIVE_INFINITY,
     tallies: new Map(),
   };
   return books;

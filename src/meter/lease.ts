@@ -1,6 +1,6 @@
 // A lease in memory: credits that this process has reserved in the store and serves holds from, without asking anybody.
 // It trades a little of the user's balance, kept aside for seconds, for calls that wait for no database. Pure
-// arithmetic: every transition asserts that nothing is sold that the store has not reserved.
+// arithmetic: every transition asserts that nothing is sold that the store has not reserved, but for what an outage allows.
 
 import { strict as assert } from 'node:assert';
 import type { LeaseAnswer, LeaseAsk } from '../store/sync/grants.ts';
@@ -24,6 +24,8 @@ export interface Lease {
   readonly key: string;
   /** What this instance may use; never more than the store's row. */
   amount: number;
+  /** By how much more may be in use than `amount`: 0 but in an outage, and after one until the store has been told. */
+  allowance: number;
   held: number;
   unsent: number;
   /** The part of `unsent` that is in the message under way. */
@@ -49,6 +51,7 @@ export function openLease(account: Account, key: string, nowMs: number): Lease {
     account,
     key,
     amount: 0,
+    allowance: 0,
     held: 0,
     unsent: 0,
     sending: 0,
@@ -63,7 +66,12 @@ export function openLease(account: Account, key: string, nowMs: number): Lease {
 
 /** Credits of the lease that no call uses. */
 export function spareOf(lease: Lease): number {
-  return lease.amount - lease.held - lease.unsent;
+  return Math.max(0, lease.amount - lease.held - lease.unsent);
+}
+
+/** Credits in use that the store has not reserved. */
+function excessOf(lease: Lease): number {
+  return Math.max(0, lease.held + lease.unsent - lease.amount);
 }
 
 /** Takes `cost` for a call, or changes nothing and returns false. */
@@ -71,7 +79,7 @@ export function takeHold(lease: Lease, cost: number, nowMs: number): boolean {
   assert.ok(Number.isSafeInteger(cost) && cost > 0, 'a hold takes a whole number of credits above 0');
   lease.cost = cost;
   lease.usedAtMs = nowMs;
-  if (spareOf(lease) < cost) return false;
+  if (lease.held + lease.unsent + cost > lease.amount + lease.allowance) return false;
   lease.held += cost;
   lease.account.held += cost;
   lease.taken += cost;
@@ -122,11 +130,13 @@ export function askOf(
   const inUse = lease.held + lease.unsent - sending;
   // Waiting is not holding: two instances that wait for each other's idle credits would wait for ever.
   const isEmptied = need > 0 || !isWanted || lease.isEmptied;
-  const keep = isEmptied ? inUse : lease.amount - sending;
+  // In an outage more may be in use than the store has reserved.
+  const keep = isEmptied ? inUse : Math.max(inUse, lease.amount - sending);
   assert.ok(keep >= inUse, 'what is in use is kept');
   lease.sending = sending;
   lease.isEmptied = isEmptied;
-  lease.amount = keep + sending;
+  // What it keeps beyond its amount is reserved when the answer is here, and not before.
+  lease.amount = Math.min(lease.amount, keep + sending);
   assertSound(lease);
   return {
     user: lease.account.user,
@@ -157,9 +167,11 @@ function measureRate(lease: Lease, nowMs: number): void {
   lease.askedAtMs = nowMs;
 }
 
-/** The store has done what the last message said: its charges are posted, the lease is what the answer says. */
-export function applyAnswer(lease: Lease, answer: LeaseAnswer): void {
-  const kept = lease.amount - lease.sending;
+/**
+ * The store has done what the last message said, which kept `kept` credits: its charges are posted, the lease is what the
+ * answer says.
+ */
+export function applyAnswer(lease: Lease, kept: number, answer: LeaseAnswer): void {
   assert.ok(answer.amount >= kept, 'a lease is never less than what it keeps');
   lease.unsent -= lease.sending;
   lease.account.unsent -= lease.sending;
@@ -167,7 +179,19 @@ export function applyAnswer(lease: Lease, answer: LeaseAnswer): void {
   lease.amount = answer.amount;
   lease.account.balance = answer.balance;
   if (answer.amount > kept) lease.isEmptied = false;
+  endAllowance(lease);
   assertSound(lease);
+}
+
+/** In an outage: up to so many credits more may be in use than the store has reserved. */
+export function allowMore(lease: Lease, allowance: number): void {
+  assert.ok(Number.isSafeInteger(allowance) && allowance >= 0, 'an allowance is a whole number of credits');
+  lease.allowance = Math.max(lease.allowance, allowance);
+}
+
+/** The outage is over: nothing is left of the allowance but what is in use of it, until the store has reserved that too. */
+export function endAllowance(lease: Lease): void {
+  lease.allowance = Math.min(lease.allowance, excessOf(lease));
 }
 
 /** No answer, or none for this user: the charges stay owed, what was given up stays given up. */
@@ -180,13 +204,15 @@ export function writeOff(lease: Lease, cost: number): void {
   assert.ok(lease.sending === 0, 'nothing is written off while a message is under way');
   lease.unsent -= cost;
   lease.account.unsent -= cost;
-  lease.amount -= cost;
+  // In an outage more may have been in use than the store had reserved.
+  lease.amount = Math.max(0, lease.amount - cost);
   assertSound(lease);
 }
 
 /** This instance was fenced: what no call uses may have been granted to another already. */
 export function forfeitSpare(lease: Lease): void {
   lease.amount = lease.held + lease.unsent;
+  lease.allowance = 0;
   lease.isEmptied = true;
 }
 
@@ -198,7 +224,8 @@ export function creditsLeft({ balance, held, unsent }: Account): number {
 function assertSound(lease: Lease): void {
   assert.ok(lease.held >= 0, 'held credits are never negative');
   assert.ok(lease.sending >= 0 && lease.sending <= lease.unsent, 'what is sent is a part of what is unsent');
-  assert.ok(lease.held + lease.unsent <= lease.amount, 'no more is used than the lease allows');
+  assert.ok(lease.allowance >= 0, 'an allowance is never negative');
+  assert.ok(excessOf(lease) <= lease.allowance, 'no more is used than the lease and the allowance of an outage cover');
 }
 
 function sumOf(numbers: readonly number[]): number {

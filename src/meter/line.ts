@@ -68,13 +68,18 @@ export function endReservedWaits(line: Line, nowMs: number): void {
   );
 }
 
-/** The store is silent: all are told so when it is down, else those who have waited too long. */
-export function endSilentWaits(line: Line, isStoreDown: boolean, nowMs: number): void {
+/** The store is silent: who has waited too long is told so. */
+export function endSilentWaits(line: Line, nowMs: number): void {
   removeFrom(
     line,
-    (call) => isStoreDown || nowMs - call.sinceMs > waitMaxMs,
+    (call) => nowMs - call.sinceMs > waitMaxMs,
     () => new TollgateError('TG_STORE_UNAVAILABLE'),
   );
+}
+
+/** Nobody waits for a store that is down. */
+export function refuseAll(line: Line, errorOf: (call: WaitingCall) => TollgateError): void {
+  removeFrom(line, () => true, errorOf);
 }
 
 function removeFrom(line: Line, isOver: (call: WaitingCall) => boolean, errorOf: (call: WaitingCall) => TollgateError) {

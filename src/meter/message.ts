@@ -23,10 +23,13 @@ export interface Sender {
   readonly instance: string;
   readonly seq: number;
   readonly charges: number;
+  /** Whether the store answers. While it does not, nothing is given back for being idle: it is what there is to serve from. */
+  readonly isUp: boolean;
 }
 
 /** Takes up to the limits of one message; what is left over stays for the next. */
-export function makeMessage(books: Books, { instance, seq, charges: most }: Sender, nowMs: number): Outgoing {
+export function makeMessage(books: Books, sender: Sender, nowMs: number): Outgoing {
+  const { instance, seq, charges: most, isUp } = sender;
   books.owed.refill();
   const users = new Set<string>();
   const lines = new Set<Line>();
@@ -50,7 +53,7 @@ export function makeMessage(books: Books, { instance, seq, charges: most }: Send
   for (const line of lines) {
     books.dirty.delete(line);
     const costs = line.waiting.map((call) => call.cost);
-    const isWanted = !line.isRecalled && nowMs - line.lease.usedAtMs < idleAfterMs;
+    const isWanted = !line.isRecalled && (!isUp || nowMs - line.lease.usedAtMs < idleAfterMs);
     asks.set(line, askOf(line.lease, sending.get(line) ?? 0, costs, isWanted, nowMs));
     line.isRecalled = false;
   }
@@ -72,10 +75,10 @@ export function applyReply(books: Books, outgoing: Outgoing, reply: SyncReply, n
       books.dirty.add(line);
       continue;
     }
-    applyAnswer(line.lease, answer);
+    applyAnswer(line.lease, ask.keep, answer);
     if (answer.answer === 'no' && ask.need > 0) refuseLine(line, ask.need, answer.short ?? 'user', nowMs);
     else if (answer.answer === 'ok') line.refusal = null;
-    serveLine(line, nowMs);
+    if (nowMs < books.holdsEndAtMs) serveLine(line, nowMs);
     if (answer.answer === 'again') endReservedWaits(line, nowMs);
     if (line.waiting.length > 0) books.dirty.add(line);
     else if (isOver(line, nowMs)) dropLine(books, line);

@@ -7,17 +7,16 @@ import type { BaseLogger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import type { Clock } from '../clock.ts';
 import { type ErrorCode, TollgateError } from '../errors.ts';
+import type { Fallback } from '../fallback/fallback.ts';
 import type { Adoption } from '../journal/adoption.ts';
-import type { Files } from '../journal/files.ts';
 import type { InstanceFolder } from '../journal/folder.ts';
-import type { FsyncPolicy } from '../journal/writer.ts';
-import type { StoreDoor } from '../store/sync/door.ts';
 import type { Charge } from '../store/sync/exchange.ts';
 import { hourOf } from '../store/sync/statements.ts';
 import { type Books, countCall, lineOf } from './books.ts';
 import { creditsLeft, releaseHold, settleHold, takeHold } from './lease.ts';
 import { type Line, rememberedRefusal, serveLine } from './line.ts';
 import { hasNews } from './message.ts';
+import type { Outage } from './outage.ts';
 import type { Sync, SyncObserver } from './sync.ts';
 
 /** Who pays. `request.user` satisfies it. */
@@ -51,27 +50,12 @@ export interface MeterObserver extends SyncObserver {
   admittedWhileDown(): void;
 }
 
-export interface MeterOptions {
-  readonly store: StoreDoor;
-  /** Where settled charges are kept until the store has them. */
-  readonly journal: MeterJournal;
-  readonly log: BaseLogger;
-  readonly observer: MeterObserver;
-  /** The system's where none is given. */
-  readonly clock?: Clock;
-}
-
-export interface MeterJournal {
-  readonly dataDir: string;
-  readonly fsync: FsyncPolicy;
-  /** The system's where none are given. */
-  readonly files?: Files;
-}
-
 /** What the meter looks like from outside: for metrics and health. */
 export interface MeterState {
   readonly instance: string;
   readonly isStoreUp: boolean;
+  /** The store answers, and what it holds cannot be used. */
+  readonly isStoreUnusable: boolean;
   readonly holdsOpen: number;
   readonly oldestHoldSeconds: number;
   readonly leasedCredits: number;
@@ -84,12 +68,21 @@ export interface MeterState {
 /** Calls in line beyond this are refused. */
 const waitingMax = 10_000;
 
+interface Means {
+  readonly observer: MeterObserver;
+  readonly log: BaseLogger;
+  readonly clock: Clock;
+}
+
 /** What a meter is made of; it closes them. */
 export interface Parts {
   readonly books: Books;
   readonly sync: Sync;
   readonly adoption: Adoption;
   readonly folder: InstanceFolder;
+  readonly outage: Outage;
+  /** Null where nothing of callers is kept. */
+  readonly keeper: Pick<Fallback, 'close'> | null;
 }
 
 export class Meter {
@@ -97,21 +90,26 @@ export class Meter {
   readonly #sync: Sync;
   readonly #adoption: Adoption;
   readonly #folder: InstanceFolder;
+  readonly #keeper: Parts['keeper'];
   readonly #observer: MeterObserver;
   readonly #log: BaseLogger;
   readonly #clock: Clock;
+  readonly #outage: Outage;
   readonly #open = new Map<Hold, Line>();
   #isClosing = false;
   #closing: Promise<number> | null = null;
 
-  constructor({ books, sync, adoption, folder }: Parts, { observer, log, clock }: MeterOptions & { clock: Clock }) {
+  constructor({ books, sync, adoption, folder, outage, keeper }: Parts, means: Means) {
+    const { observer, log, clock } = means;
     this.#books = books;
     this.#sync = sync;
     this.#adoption = adoption;
     this.#folder = folder;
+    this.#keeper = keeper;
     this.#observer = observer;
     this.#log = log;
     this.#clock = clock;
+    this.#outage = outage;
   }
 
   /**
@@ -122,14 +120,16 @@ export class Meter {
    */
   hold(caller: Caller, call: Call): Hold | Promise<Hold> {
     const nowMs = this.#clock.nowMs();
-    const line = lineOf(this.#books, caller.userId, keyOf(caller), nowMs);
     const obstacle = this.#obstacle();
     if (obstacle !== null) throw this.#refused(caller, call, new TollgateError(obstacle));
-    if (line.waiting.length === 0 && takeHold(line.lease, call.cost, nowMs))
-      return this.#admit(line, caller, call, nowMs);
+    const line = lineOf(this.#books, caller.userId, keyOf(caller), nowMs);
+    const { isUp } = this.#sync;
+    if (!isUp) this.#outage.serve(line, nowMs);
+    const mayHold = line.waiting.length === 0 && nowMs < this.#books.holdsEndAtMs && (isUp || this.#outage.isServed);
+    if (mayHold && takeHold(line.lease, call.cost, nowMs)) return this.#admit(line, caller, call, nowMs);
     const refusal = rememberedRefusal(line, call.cost, nowMs);
     if (refusal !== null) throw this.#refused(caller, call, refusal);
-    if (!this.#sync.isUp) throw this.#refused(caller, call, new TollgateError('TG_STORE_UNAVAILABLE'));
+    if (!isUp) throw this.#refused(caller, call, this.#outage.refusalOf(line, call.cost));
     if (this.#books.waitingCalls >= waitingMax) throw this.#refused(caller, call, new TollgateError('TG_OVERLOADED'));
     return this.#wait(line, caller, call, nowMs);
   }
@@ -191,7 +191,8 @@ export class Meter {
     const line = this.#end(hold);
     releaseHold(line.lease, hold.cost);
     this.#count(hold.userId, hold.route, 'failed');
-    serveLine(line, this.#clock.nowMs());
+    const nowMs = this.#clock.nowMs();
+    if (nowMs < this.#books.holdsEndAtMs) serveLine(line, nowMs);
     if (!hasNews(line)) return;
     this.#books.dirty.add(line);
     this.#sync.schedule();
@@ -238,6 +239,11 @@ export class Meter {
     return { held, credits: unsent === 0 ? null : balance - unsent };
   }
 
+  /** False while the store is down: nothing is gained by asking it. */
+  get isStoreUp(): boolean {
+    return this.#sync.isUp;
+  }
+
   state(): MeterState {
     const nowMs = this.#clock.nowMs();
     let leasedCredits = 0;
@@ -247,6 +253,7 @@ export class Meter {
     return {
       instance: this.#sync.instance,
       isStoreUp: this.#sync.isUp,
+      isStoreUnusable: this.#sync.isUnusable,
       holdsOpen: this.#open.size,
       oldestHoldSeconds: oldestHold === undefined ? 0 : (nowMs - oldestHold.takenAtMs) / 1000,
       leasedCredits,
@@ -270,6 +277,7 @@ export class Meter {
     const [own, adopted] = await Promise.all([this.#sync.close(), this.#adoption.stop()]);
     const { journal } = this.#books.owed;
     journal.close();
+    await this.#keeper?.close();
     this.#folder.discard();
     const left = own + adopted;
     if (left === 0) return 0;

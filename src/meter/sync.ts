@@ -5,7 +5,7 @@ import type { BaseLogger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import type { Clock } from '../clock.ts';
 import type { SetAside } from '../journal/set-aside.ts';
-import { isBadData } from '../store/outage.ts';
+import { isBadData, isOutage } from '../store/outage.ts';
 import type { StoreDoor } from '../store/sync/door.ts';
 import { type Change, chargesMax, type LockPolicy, type SyncReply } from '../store/sync/exchange.ts';
 import { UsersLockedError } from '../store/sync/transaction.ts';
@@ -13,16 +13,11 @@ import type { Books } from './books.ts';
 import { forfeitSpare, writeOff } from './lease.ts';
 import { endSilentWaits } from './line.ts';
 import { applyReply, makeMessage, markIdle, type Outgoing, takeBack } from './message.ts';
+import type { Outage } from './outage.ts';
+import { paceMsOf, restMsAfter, retryMs, retryMsAfter } from './pace.ts';
+import { Registration } from './registration.ts';
 import { Watch } from './watch.ts';
 
-/** The shortest time between the starts of two exchanges: with calls in line, with charges, with nothing to say. */
-const waitingPaceMs = 10;
-const chargesPaceMs = 50;
-const heartbeatMs = 500;
-/** After a slow exchange the pause is as long as it took, at most this. */
-const pauseMaxMs = 1_000;
-/** The first pause after a failure; it doubles up to `pauseMaxMs`. */
-const retryMs = 50;
 /** Without a reply for so long the store counts as down. */
 const downAfterMs = 2_000;
 /** Without a reply for so long nobody's identity can be vouched for. */
@@ -30,7 +25,7 @@ const silentAfterMs = 30_000;
 /** For how long locked users are passed over once a lock took too long. */
 const skipLockedMs = 3_000;
 const idleSweepMs = 5_000;
-/** How long `close` tries to hand in what is owed. Whoever stops the process has to wait for it. */
+/** How long `close` tries to hand in what is owed to a store that answers. Whoever stops the process has to wait for it. */
 export const closeMaxMs = 10_000;
 
 export interface SyncObserver {
@@ -51,6 +46,7 @@ export interface SyncOptions {
   readonly clock: Clock;
   readonly log: BaseLogger;
   readonly observer: SyncObserver;
+  readonly outage: Outage;
 }
 
 /** Owns the timer of the exchange. `start` registers the instance; `close` hands everything in and fences it. */
@@ -61,17 +57,20 @@ export class Sync {
   readonly #log: BaseLogger;
   readonly #observer: SyncObserver;
   readonly #setAside: SetAside;
+  readonly #outage: Outage;
+  readonly #registration: Registration;
   readonly #watch = new Watch();
   #instance: string;
-  #isRegistered = false;
   #seq = 0;
   #callOff: (() => void) | null = null;
   #timerDueMs = Number.POSITIVE_INFINITY;
   #running: Promise<void> | null = null;
   #startedAtMs = Number.NEGATIVE_INFINITY;
   #restUntilMs = 0;
-  #repliedAtMs = 0;
+  #repliedAtMs = Number.NEGATIVE_INFINITY;
   #failures = 0;
+  /** The store is asked, and has not answered for too long. */
+  #isHanging = false;
   #skipLockedUntilMs = 0;
   /** How many charges the next message carries: fewer while one is looked for that the store does not take. */
   #chargesMax = chargesMax;
@@ -81,7 +80,7 @@ export class Sync {
   /** Up to where the store has told what changed; null: it tells that all may have. */
   #mark: string | null = null;
 
-  constructor(books: Books, { instance, store, setAside, clock, log, observer }: SyncOptions) {
+  constructor(books: Books, { instance, store, setAside, clock, log, observer, outage }: SyncOptions) {
     this.#instance = instance;
     this.#books = books;
     this.#setAside = setAside;
@@ -89,24 +88,34 @@ export class Sync {
     this.#clock = clock;
     this.#log = log;
     this.#observer = observer;
+    this.#outage = outage;
+    this.#registration = new Registration(store, log);
   }
 
+  /** Where calls are served in an outage, one may be under way already: the instance is registered as soon as it is over. */
   async start(): Promise<void> {
-    await this.#register();
-    this.#repliedAtMs = this.#clock.nowMs();
-    // From here on it is known what changes: who was looked up before could not be vouched for.
-    await this.#exchangeOnce();
+    const startMs = this.#clock.nowMs();
+    try {
+      await this.#registration.enter(this.#instance);
+      this.#repliedAtMs = this.#clock.nowMs();
+      // From here on it is known what changes: who was looked up before could not be vouched for.
+      await this.#exchangeOnce();
+    } catch (error) {
+      if (!this.#outage.isServed || !isOutage(error)) throw error;
+      this.#failed(error, startMs);
+    }
     this.schedule();
   }
 
-  async #register(): Promise<void> {
-    await this.#store.register(this.#instance);
-    this.#isRegistered = true;
+  /** False when nobody has heard from the store for `downAfterMs`, and it was asked: in vain, or for as long. */
+  get isUp(): boolean {
+    if (this.#isHanging) return false;
+    return this.#failures === 0 || this.#clock.nowMs() - this.#repliedAtMs < downAfterMs;
   }
 
-  /** False when nobody has heard from the store for `downAfterMs` and the last attempt failed. */
-  get isUp(): boolean {
-    return this.#failures === 0 || this.#clock.nowMs() - this.#repliedAtMs < downAfterMs;
+  /** Whether the database answers and cannot be used, as when its tables are another program's. */
+  get isUnusable(): boolean {
+    return this.#registration.isRefused;
   }
 
   get instance(): string {
@@ -116,19 +125,13 @@ export class Sync {
   /** Sets the timer to when the next exchange is due; cheap when it is set early enough already. */
   schedule(): void {
     if (this.#running !== null || this.#closing !== null) return;
-    const dueMs = Math.max(this.#startedAtMs + this.#paceMs(), this.#restUntilMs);
+    const dueMs = Math.max(this.#startedAtMs + paceMsOf(this.#books), this.#restUntilMs);
     if (this.#callOff !== null) {
       if (this.#timerDueMs <= dueMs) return;
       this.#callOff();
     }
     this.#timerDueMs = dueMs;
     this.#callOff = this.#clock.after(Math.max(0, dueMs - this.#clock.nowMs()), () => this.#run());
-  }
-
-  #paceMs(): number {
-    const { waitingCalls, owed, dirty } = this.#books;
-    if (waitingCalls > 0 || owed.size >= chargesMax) return waitingPaceMs;
-    return owed.size > 0 || dirty.size > 0 ? chargesPaceMs : heartbeatMs;
   }
 
   #run(): void {
@@ -142,29 +145,29 @@ export class Sync {
   async #exchangeOnce(): Promise<void> {
     const startMs = this.#clock.nowMs();
     this.#startedAtMs = startMs;
-    if (startMs - this.#sweptAtMs > idleSweepMs) {
+    if (this.isUp && startMs - this.#sweptAtMs > idleSweepMs) {
       this.#sweptAtMs = startMs;
       markIdle(this.#books, startMs);
     }
     this.#seq += 1;
-    const outgoing = makeMessage(
-      this.#books,
-      { instance: this.#instance, seq: this.#seq, charges: this.#chargesMax },
-      startMs,
-    );
+    const sender = { instance: this.#instance, seq: this.#seq, charges: this.#chargesMax, isUp: this.isUp };
+    const outgoing = makeMessage(this.#books, sender, startMs);
     const answer = await this.#ask(outgoing, startMs);
     // Outside of what may fail: a book that does not add up must not be taken for a store that is down.
-    if (answer !== null) this.#heard(outgoing, answer, this.#clock.nowMs());
+    if (answer === null) return;
+    this.#outage.hear(answer, startMs);
+    this.#heard(outgoing, answer, this.#clock.nowMs());
   }
 
   /** Sends a message. Null when there is nothing to work in: no answer, or this instance had to begin anew. */
   async #ask(outgoing: Outgoing, startMs: number): Promise<SyncReply | null> {
     const locks: LockPolicy = startMs < this.#skipLockedUntilMs ? 'skip' : 'wait';
+    const callOff = this.#clock.after(downAfterMs, () => this.#hangs());
     try {
-      if (!this.#isRegistered) await this.#register();
+      await this.#registration.enter(this.#instance);
       const answer = await this.#store.exchange({ ...outgoing.message, since: this.#mark }, locks);
       const tookMs = this.#clock.nowMs() - startMs;
-      this.#restUntilMs = startMs + tookMs + Math.min(tookMs, pauseMaxMs);
+      this.#restUntilMs = startMs + tookMs + restMsAfter(tookMs);
       this.#observer.synced(tookMs / 1000, outgoing.charges.length, true);
       if (!answer.stale) {
         this.#chargesMax = Math.min(chargesMax, this.#chargesMax * 2);
@@ -181,6 +184,9 @@ export class Sync {
       if (error instanceof UsersLockedError && locks === 'wait')
         this.#skipLockedUntilMs = this.#clock.nowMs() + skipLockedMs;
       else this.#failed(error, startMs);
+    } finally {
+      callOff();
+      this.#isHanging = false;
     }
     takeBack(this.#books, outgoing);
     return null;
@@ -204,8 +210,9 @@ export class Sync {
     this.#isSilent = false;
     this.#repliedAtMs = nowMs;
     applyReply(this.#books, outgoing, reply, nowMs);
+    this.#outage.end();
     // Users whose row is locked elsewhere wait on; not for ever.
-    for (const line of outgoing.lines.keys()) endSilentWaits(line, false, nowMs);
+    for (const line of outgoing.lines.keys()) endSilentWaits(line, nowMs);
     if (reply.gone.length > 0)
       this.#log.warn({ users: reply.gone }, 'charges of users that no longer exist were booked');
     if (reply.overdraft > 0) this.#observer.overdrawn(reply.overdraft);
@@ -218,16 +225,27 @@ export class Sync {
   #failed(error: unknown, startMs: number): void {
     const nowMs = this.#clock.nowMs();
     this.#failures += 1;
-    const pauseMs = Math.min(pauseMaxMs, retryMs * 2 ** Math.min(this.#failures - 1, 10));
-    this.#restUntilMs = nowMs + Math.max(pauseMs, Math.min(nowMs - startMs, pauseMaxMs));
+    this.#restUntilMs = nowMs + retryMsAfter(this.#failures, nowMs - startMs, this.#instance);
     this.#observer.synced((nowMs - startMs) / 1000, 0, false);
     const unsent = this.#books.owed.size;
     this.#log.warn({ err: error, failures: this.#failures, unsent }, 'the store does not answer; charges are kept');
-    for (const line of this.#books.lines.values()) endSilentWaits(line, !this.isUp, nowMs);
+    if (this.isUp) for (const line of this.#books.lines.values()) endSilentWaits(line, nowMs);
+    else this.#serveWaiting(nowMs);
     if (!this.#isSilent && nowMs - this.#repliedAtMs > silentAfterMs) {
       this.#isSilent = true;
       this.#observer.silent();
     }
+  }
+
+  /** Nobody waits on for an answer that takes so long. */
+  #hangs(): void {
+    this.#isHanging = true;
+    this.#log.warn('the store takes long to answer; calls are served without it as far as they may');
+    this.#serveWaiting(this.#clock.nowMs());
+  }
+
+  #serveWaiting(nowMs: number): void {
+    for (const line of this.#books.lines.values()) if (line.waiting.length > 0) this.#outage.serve(line, nowMs);
   }
 
   /** Fenced: this process was taken for dead. It goes on as a new instance, which claims what is in use here. */
@@ -236,7 +254,6 @@ export class Sync {
     for (const { lease } of this.#books.lines.values()) forfeitSpare(lease);
     this.#instance = uuidv7();
     this.#books.owed.journal.rename(this.#instance);
-    this.#isRegistered = false;
     this.#seq = 0;
     // An instance that the store does not know may be the sign of a restored database.
     this.#mark = null;
@@ -266,7 +283,9 @@ export class Sync {
     await this.#running;
     const { owed } = this.#books;
     const untilMs = this.#clock.nowMs() + closeMaxMs;
-    while (owed.size > 0 && this.#clock.nowMs() < untilMs) {
+    // What is in the journal need not wait for a store that is down.
+    const mayGo = () => !this.isUp && owed.journal.fault === null;
+    while (owed.size > 0 && this.#clock.nowMs() < untilMs && !mayGo()) {
       const before = owed.size;
       await this.#exchangeOnce();
       if (owed.size === before) await new Promise<void>((resolve) => void this.#clock.after(retryMs, resolve));

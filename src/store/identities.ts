@@ -1,7 +1,7 @@
 // Who is behind a credential, as the store knows it.
 
 import { sql } from 'kysely';
-import type { Db } from './database.ts';
+import { type Db, isOneOf } from './database.ts';
 
 /** Who is behind a credential, and what it is good for. */
 export interface CallerIdentity {
@@ -20,23 +20,46 @@ export interface CallerIdentity {
 
 /** Finds a key by the SHA-256 (hex) of the secret, also by the one it had before a rotation that overlaps. */
 export async function findKeyIdentity(db: Db, hash: string): Promise<CallerIdentity | null> {
-  const row = await db
+  return (await findKeyIdentities(db, [hash])).get(hash) ?? null;
+}
+
+/** The keys that there are of these hashes. */
+export async function findKeyIdentities(db: Db, hashes: readonly string[]): Promise<Map<string, CallerIdentity>> {
+  const rows = await db
     .selectFrom('api_keys as k')
     .innerJoin('users as u', 'u.id', 'k.user_id')
-    .select(['k.id', 'k.user_id', 'k.hash', 'k.expires_at', 'k.previous_expires_at', 'k.limit_credits', 'u.blocked_at'])
-    .where((where) => where.or([where('k.hash', '=', hash), where('k.previous_hash', '=', hash)]))
+    .select(['k.id', 'k.user_id', 'k.hash', 'k.expires_at', 'k.limit_credits', 'u.blocked_at'])
+    .select(['k.previous_hash', 'k.previous_expires_at'])
+    .where((where) => where.or([isOneOf(db, 'k.hash', hashes), isOneOf(db, 'k.previous_hash', hashes)]))
     .where(sql<boolean>`k.revoked_at IS NULL`)
-    .executeTakeFirst();
-  if (row === undefined) return null;
-  const ends = [row.expires_at, row.hash === hash ? null : row.previous_expires_at];
-  const times = ends.filter((end) => end !== null).map((end) => Date.parse(end));
-  return {
-    userId: row.user_id,
-    keyId: row.id,
-    hasKeyLimit: row.limit_credits !== null,
-    isBlocked: row.blocked_at !== null,
-    goodUntil: times.length === 0 ? null : Math.min(...times),
-    issuer: null,
-    scopes: null,
-  };
+    .execute();
+  const asked = new Set(hashes);
+  const found = new Map<string, CallerIdentity>();
+  for (const row of rows) {
+    for (const hash of [row.hash, row.previous_hash]) {
+      if (hash === null || !asked.has(hash)) continue;
+      const ends = [row.expires_at, hash === row.hash ? null : row.previous_expires_at];
+      const times = ends.filter((end) => end !== null).map((end) => Date.parse(end));
+      found.set(hash, {
+        userId: row.user_id,
+        keyId: row.id,
+        hasKeyLimit: row.limit_credits !== null,
+        isBlocked: row.blocked_at !== null,
+        goodUntil: times.length === 0 ? null : Math.min(...times),
+        issuer: null,
+        scopes: null,
+      });
+    }
+  }
+  return found;
+}
+
+/** Which of these users there are, and whether they are blocked. */
+export async function findUsersBlocked(db: Db, ids: readonly string[]): Promise<Map<string, boolean>> {
+  const rows = await db
+    .selectFrom('users')
+    .select(['id', 'blocked_at'])
+    .where(isOneOf(db, 'id', ids))
+    .execute();
+  return new Map(rows.map(({ id, blocked_at }) => [id, blocked_at !== null]));
 }

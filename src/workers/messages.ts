@@ -2,8 +2,13 @@
 
 import type { Snapshot } from '../observability/summed-metrics.ts';
 
-/** What the configuration was made of, by the names of the files: workers read what their parent has read, whenever they start. */
-export type FilesRead = Readonly<Record<string, string>>;
+/** What the configuration was made of: workers read what their parent has read, whenever they start. */
+export interface FilesRead {
+  /** The name of the configuration. */
+  readonly main: string;
+  /** What each of the files held, by name. */
+  readonly texts: Readonly<Record<string, string>>;
+}
 
 /** Why a worker could not start, as `tollgate start` tells it. */
 export interface Told {

@@ -11,7 +11,6 @@ import { Metrics } from '../observability/metrics.ts';
 import { createOps } from '../observability/ops.ts';
 import { SummedMetrics } from '../observability/summed-metrics.ts';
 import { openDatabase } from '../store/database.ts';
-import { migrateUp } from '../store/migrate.ts';
 import type { FilesRead } from './messages.ts';
 import { WorkerPool } from './worker-pool.ts';
 
@@ -39,6 +38,7 @@ const holdsNothing = {
   unsentCharges: 0,
   oldestUnsentSeconds: 0,
   journalFault: null,
+  isStoreUnusable: false,
 };
 
 /**
@@ -64,7 +64,6 @@ export async function startWorkers(config: Config, { files, stop }: ParentOption
   try {
     const database = openDatabase({ ...databaseConfig, poolSize: 1 });
     closers.push(() => database.close());
-    if (databaseConfig.migrate) await migrateUp(database);
     const driftWatch = new DriftWatch(database.db, log);
     closers.push(() => driftWatch.stop());
 

@@ -11,20 +11,20 @@ import type { FilesRead, Told, ToParent, ToWorker } from './messages.ts';
 const reportEveryMs = 1_000;
 
 export interface WorkerOptions {
-  /** The name of the configuration, and where its variables are looked up. */
-  readonly file: string;
+  /** Where the variables of the configuration are looked up. */
   readonly env: NodeJS.ProcessEnv;
   /** How to tell what stands in the way. */
   readonly tell: (error: unknown) => Told;
 }
 
 /** Serves until the parent says stop, or is gone. Gives the exit code; what goes wrong is the parent's to tell. */
-export async function runWorker({ file, env, tell }: WorkerOptions): Promise<number> {
+export async function runWorker({ env, tell }: WorkerOptions): Promise<number> {
   const stop = watchParent();
   try {
     const word = await firstWord();
     if (word?.type !== 'start') return 0;
-    const config = loadConfig({ file, env, readFile: (path) => fileIn(word.files, path) });
+    const { main: file, texts } = word.files;
+    const config = loadConfig({ file, env, readFile: (path) => textIn(texts, path) });
     const gateway = await startGateway(config, { worker: word.worker });
     const endReports = startReports(gateway);
     try {
@@ -67,8 +67,8 @@ async function firstWord(): Promise<ToWorker | null> {
   return word;
 }
 
-function fileIn(files: FilesRead, path: string): string {
-  const text = files[path];
+function textIn(texts: FilesRead['texts'], path: string): string {
+  const text = texts[path];
   assert.ok(text !== undefined, `the parent has read ${path}`);
   return text;
 }

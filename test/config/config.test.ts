@@ -32,7 +32,7 @@ t.test('the smallest file works, and every default is the documented one', async
     },
     ops: { host: '0.0.0.0', port: 8081 },
     log: { level: 'info', format: 'json' },
-    database: { url: 'sqlite:data/tollgate.db', schema: 'public', poolSize: 10, migrate: true },
+    database: { url: 'sqlite:data/tollgate.db', schema: 'public', poolSize: 10, migrate: true, whenDown: 'serve' },
     dataDir: 'data',
     journal: { fsync: 'interval' },
     plans: { Basic: { startingCredits: 5000 } },

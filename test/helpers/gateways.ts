@@ -33,6 +33,8 @@ export interface Settings {
   readonly port?: number;
   /** The database of another gateway; an empty one by default. */
   readonly database?: TestDatabase;
+  /** What else is said of the database, in YAML. */
+  readonly databaseTerms?: string;
   /** A folder of its own by default. */
   readonly dataDir?: string;
   /** What no file can say: a preset that is somewhere else. */
@@ -55,7 +57,7 @@ export async function startTestGateway(
     'ops: { host: 127.0.0.1, port: 0 }',
     // What is logged at the lower levels is searched for credentials too.
     'log: { level: trace }',
-    `database: { url: "${test.url}", schema: ${test.schema} }`,
+    `database: { url: "${test.url}", schema: ${test.schema}, ${settings.databaseTerms ?? ''} }`,
     `dataDir: ${settings.dataDir ?? (await temporaryFolder(t))}`,
     `upstreams: { api: { targets: ["${upstream.url}"], ${upstreamSettings} } }`,
     `auth: { ${auth} }`,

@@ -16,7 +16,7 @@ const floors: readonly (readonly string[])[] = [
   ['app'],
   edge,
   ['pricing', 'meter'],
-  ['journal'],
+  ['journal', 'fallback'],
   ['store', 'migrations'],
   ['config', 'errors', 'clock'],
 ];

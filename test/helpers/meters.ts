@@ -6,7 +6,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { ErrorCode } from '../../src/errors.ts';
 import type { Files } from '../../src/journal/files.ts';
 import type { Caller, Hold, Meter, MeterObserver } from '../../src/meter/meter.ts';
-import { openMeter } from '../../src/meter/open-meter.ts';
+import { type MeterOptions, openMeter } from '../../src/meter/open-meter.ts';
 import type { Database, Db } from '../../src/store/database.ts';
 import { auditBalances, type Difference } from '../../src/store/history.ts';
 import { registerInstance } from '../../src/store/instances.ts';
@@ -20,6 +20,7 @@ export interface Observed {
   readonly changes: Change[];
   overdraft: number;
   setAside: number;
+  admittedWhileDown: number;
 }
 
 export interface TestMeter {
@@ -28,7 +29,7 @@ export interface TestMeter {
 }
 
 /** What a test wants otherwise than usual. */
-export interface MeterTerms {
+export interface MeterTerms extends Partial<Pick<MeterOptions, 'clock' | 'outage'>> {
   /** A folder of its own by default. */
   readonly dataDir?: string;
   readonly files?: Files;
@@ -38,8 +39,15 @@ export interface MeterTerms {
 
 /** Opens a meter as a new instance; it is closed at the end of the test unless the test has closed it. */
 export async function openTestMeter(t: Test, database: Database, terms: MeterTerms = {}): Promise<TestMeter> {
-  const { dataDir = await temporaryFolder(t), store = openTestDoor(t, database), files } = terms;
-  const observed: Observed = { charges: [], refusals: [], changes: [], overdraft: 0, setAside: 0 };
+  const { dataDir = await temporaryFolder(t), store = openTestDoor(t, database), files, ...others } = terms;
+  const observed: Observed = {
+    charges: [],
+    refusals: [],
+    changes: [],
+    overdraft: 0,
+    setAside: 0,
+    admittedWhileDown: 0,
+  };
   const observer: MeterObserver = {
     charged: (charge) => observed.charges.push(charge),
     refused: (_caller, _call, code) => observed.refusals.push(code),
@@ -50,12 +58,14 @@ export async function openTestMeter(t: Test, database: Database, terms: MeterTer
     setAside: () => {
       observed.setAside += 1;
     },
-    admittedWhileDown: () => {},
+    admittedWhileDown: () => {
+      observed.admittedWhileDown += 1;
+    },
     synced: () => {},
     silent: () => {},
   };
   const journal = { dataDir, fsync: 'interval' as const, ...(files !== undefined && { files }) };
-  const meter = await openMeter({ store, journal, log: pino({ level: 'silent' }), observer });
+  const meter = await openMeter({ store, journal, log: pino({ level: 'silent' }), observer, ...others });
   t.teardown(() => meter.close());
   return { meter, observed };
 }

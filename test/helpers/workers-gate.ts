@@ -33,7 +33,7 @@ export interface Gate {
   obstacles(): Promise<string[]>;
 }
 
-/** A gateway of two workers, all ready, in front of an upstream that answers at once, but for `/held`. */
+/** A gateway of two workers, all ready, by a configuration that was named, in front of an upstream that answers at once, but for `/held`. */
 export async function startGate(t: Test, dialect: Dialect, server = '', { more = '', port = 0 } = {}): Promise<Gate> {
   const held: ServerResponse[] = [];
   const upstream = await startUpstream(t, ({ url }, response) => {
@@ -45,7 +45,7 @@ export async function startGate(t: Test, dialect: Dialect, server = '', { more =
   await edit(commands, 'port: 0', `port: ${port}, workers: 2, ${server}`);
   await commands.json('users create bob@b.example');
   const { key } = await commands.json<{ key: string }>('keys create bob@b.example');
-  const running = commands.start('start');
+  const running = commands.start('start --config ./gateway.yaml');
   const log = () => linesOf(running.stdout());
   const ready = () => log().find(({ msg }) => msg === 'tollgate is ready');
   // The last of the workers may tell it after the parent does.

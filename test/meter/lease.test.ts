@@ -139,5 +139,6 @@ function grantedLease(amount: number): Lease {
 }
 
 function answer(lease: Lease, amount: number, balance: number): void {
-  applyAnswer(lease, { user: 'u', key: '', amount, balance, answer: 'ok', short: null });
+  const kept = lease.amount - lease.sending;
+  applyAnswer(lease, kept, { user: 'u', key: '', amount, balance, leased: amount, answer: 'ok', short: null });
 }

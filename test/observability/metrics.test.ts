@@ -28,6 +28,7 @@ const contract = [
 const meterState = {
   instance: 'i',
   isStoreUp: true,
+  isStoreUnusable: false,
   holdsOpen: 1,
   oldestHoldSeconds: 2,
   leasedCredits: 3,

@@ -9,6 +9,7 @@ const state = {
   leasedCredits: 0,
   unsentCharges: 0,
   journalFault: null,
+  isStoreUnusable: false,
 };
 const idle = { ...state, oldestUnsentSeconds: 0, isStoreUp: true };
 
@@ -20,6 +21,7 @@ function metricsOf(calls: number, gauge: number, isStoreUp = true): Metrics {
     leasedCredits: gauge,
     unsentCharges: gauge,
     journalFault: null,
+    isStoreUnusable: false,
   };
   const meterState = () => ({ instance: 'i', ...told, oldestUnsentSeconds: gauge, isStoreUp });
   const metrics = new Metrics({ meterState, ledgerDrift: () => 0 });

@@ -23,11 +23,27 @@ export interface StoreDoor {
 /** What is asked through a door. */
 export type StoreAsks = Omit<StoreDoor, 'close'>;
 
-/** On SQLite the exchange has a thread of its own: there a slow disk stops who asks. */
-export function openStoreDoor(database: Database): StoreDoor {
-  if (database.file === null) return { ...asksOf(database), close: async () => {} };
-  const thread = new SqliteThread(database.file);
-  return { ...asksOf(database, (work) => onThread(thread, work)), close: () => thread.close() };
+/**
+ * On SQLite the exchange has a thread of its own: there a slow disk stops who asks. `prepare` brings the tables up to date; it
+ * runs before the first instance enters, until it has succeeded.
+ */
+export function openStoreDoor(database: Database, prepare: () => Promise<unknown> = async () => {}): StoreDoor {
+  const { file } = database;
+  const thread = file === null ? null : new SqliteThread(file);
+  const asks = asksOf(database, thread === null ? undefined : (work) => onThread(thread, work));
+  let preparing: Promise<unknown> | null = null;
+  return {
+    ...asks,
+    register: async (instance) => {
+      preparing ??= prepare();
+      await preparing.catch((error) => {
+        preparing = null;
+        throw error;
+      });
+      await asks.register(instance);
+    },
+    close: async () => thread?.close(),
+  };
 }
 
 /** Asks through the database's own connections, or has the exchange run elsewhere. */

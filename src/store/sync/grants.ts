@@ -27,6 +27,8 @@ export interface LeaseAnswer {
   readonly amount: number;
   /** The user's credits after the message's charges. */
   readonly balance: number;
+  /** The sum of the user's live leases from now on. */
+  readonly leased: number;
   /** `again`: other leases were asked to give back; `no`: the need is not covered, by the user's credits or the key's limit. */
   readonly answer: 'ok' | 'again' | 'no';
   readonly short: 'user' | 'key' | null;
@@ -62,7 +64,9 @@ export function allot(books: Books, asks: readonly LeaseAsk[], me: string, insta
   // What the message gives up is free for every ask in it, so all are taken back to `keep` before any is granted.
   for (const ask of asks) leases.set(nameOf(ask.key, me), keptLease(ask, me, leases.get(nameOf(ask.key, me))));
   const asked = new Map<string, LiveLease>();
-  const answers = asks.toSorted((a, b) => Math.sign(b.need) - Math.sign(a.need)).map(answer);
+  const said = asks.toSorted((a, b) => Math.sign(b.need) - Math.sign(a.need)).map(answer);
+  const leased = sumOf(leases.values());
+  const answers = said.map((each) => ({ ...each, leased }));
   const own = asks.map((ask) => leaseOf(ask.key));
   return { answers, own, asked: [...asked.values()] };
 
@@ -72,7 +76,7 @@ export function allot(books: Books, asks: readonly LeaseAsk[], me: string, insta
     return lease;
   }
 
-  function answer(ask: LeaseAsk): LeaseAnswer {
+  function answer(ask: LeaseAsk): Omit<LeaseAnswer, 'leased'> {
     const lease = leaseOf(ask.key);
     const userFree = books.credits - sumOf(leases.values());
     const keyFree = ask.key === '' ? Number.POSITIVE_INFINITY : keyCreditsFree(ask.key);

@@ -1,0 +1,162 @@
+// What the store said last of the callers whom this instance has served in the last day: what is there to go by while the
+// store does not answer. Of keys there are hashes alone; sessions are not kept.
+
+import { createHash } from 'node:crypto';
+import type { CallerIdentity } from '../store/identities.ts';
+import type { Change } from '../store/sync/exchange.ts';
+import { type Dated, Recent } from './recent.ts';
+
+/** Behind an API key, by its hash. */
+export type KnownKey = Pick<CallerIdentity, 'userId' | 'hasKeyLimit' | 'isBlocked' | 'goodUntil'> &
+  Dated & { readonly keyId: string };
+
+/** Behind a subject whom an issuer of tokens vouches for. */
+export interface KnownSubject extends Dated {
+  readonly userId: string;
+  readonly isBlocked: boolean;
+}
+
+/** The numbers of one user. */
+export interface Standing extends Dated {
+  readonly credits: number;
+  /** The sum of all live leases of these credits. */
+  readonly leased: number;
+}
+
+/** Of each kind. */
+export const callersMax = 100_000;
+
+export class LastKnown {
+  readonly keys = new Recent<KnownKey>(callersMax);
+  readonly subjects = new Recent<KnownSubject>(callersMax);
+  readonly standings = new Recent<Standing>(callersMax);
+  readonly #now: () => number;
+  /** Live instances that share the credits. */
+  #instances = 1;
+  /** Raised when identities are forgotten: what was asked before that may be answered with what was true before it. */
+  #generation = 0;
+  /** Whether anything has changed since the last `takeNews`, and whether somebody was forgotten. */
+  #news: 'none' | 'some' | 'urgent' = 'none';
+
+  /** `now`: milliseconds since 1970. */
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
+
+  get isEmpty(): boolean {
+    return this.keys.size === 0 && this.subjects.size === 0;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get instances(): number {
+    return this.#instances;
+  }
+
+  findKey(hash: string): CallerIdentity | null {
+    const known = this.keys.get(hash, this.#now());
+    if (known === null) return null;
+    const { atMs: _, ...identity } = known;
+    return { ...identity, issuer: null, scopes: null };
+  }
+
+  /** Notes what the store says of a key; null: that there is none. */
+  noteKey(hash: string, found: CallerIdentity | null): void {
+    if (found === null || found.keyId === null) {
+      if (this.keys.delete(hash)) this.#news = 'urgent';
+      return;
+    }
+    this.keys.set(hash, { ...knownKeyOf(found, found.keyId), atMs: this.#now() });
+    this.#isNews();
+  }
+
+  /** Notes what the store says of a key that nobody has used just now: it does not get younger by that. */
+  correctKey(hash: string, found: CallerIdentity | null): void {
+    if (found === null || found.keyId === null) this.noteKey(hash, null);
+    else this.keys.correct(hash, knownKeyOf(found, found.keyId));
+    this.#isNews();
+  }
+
+  findSubject(issuer: string, subject: string): KnownSubject | null {
+    return this.subjects.get(nameOf(issuer, subject), this.#now());
+  }
+
+  noteSubject(issuer: string, subject: string, { userId, isBlocked }: Omit<KnownSubject, 'atMs'>): void {
+    this.subjects.set(nameOf(issuer, subject), { userId, isBlocked, atMs: this.#now() });
+    this.#isNews();
+  }
+
+  /** By the name under which a subject is kept; '' for one that is gone. */
+  userOfSubject(name: string): string {
+    return this.subjects.get(name, this.#now())?.userId ?? '';
+  }
+
+  /** Notes what the store says of the user of a subject; null: that there is none. */
+  correctSubject(name: string, isBlocked: boolean | null): void {
+    const known = this.subjects.get(name, this.#now());
+    if (known === null) return;
+    if (isBlocked === null) this.#news = this.subjects.delete(name) ? 'urgent' : this.#news;
+    else if (isBlocked !== known.isBlocked) {
+      this.subjects.correct(name, { ...known, isBlocked });
+      this.#news = 'urgent';
+    }
+  }
+
+  standingOf(user: string): Standing | null {
+    return this.standings.get(user, this.#now());
+  }
+
+  noteStanding(user: string, credits: number, leased: number): void {
+    this.standings.set(user, { credits, leased, atMs: this.#now() });
+    this.#isNews();
+  }
+
+  noteInstances(instances: number): void {
+    this.#instances = Math.max(1, instances);
+  }
+
+  /** Forgets the keys and users that changed. */
+  forget(changes: readonly Change[]): void {
+    const keys = new Set(changes.filter(({ kind }) => kind === 'key').map(({ ref }) => ref));
+    const users = new Set(changes.filter(({ kind }) => kind === 'user').map(({ ref }) => ref));
+    if (keys.size === 0 && users.size === 0) return;
+    this.#generation += 1;
+    const isKeyGone = this.keys.deleteWhere(({ keyId, userId }) => keys.has(keyId) || users.has(userId));
+    const isSubjectGone = this.subjects.deleteWhere(({ userId }) => users.has(userId));
+    if (isKeyGone || isSubjectGone) this.#news = 'urgent';
+  }
+
+  /** What has changed since this was asked last: `urgent` when somebody must not be found any more. */
+  takeNews(): 'none' | 'some' | 'urgent' {
+    const news = this.#news;
+    this.#news = 'none';
+    return news;
+  }
+
+  /** What was taken could not be put down: it is news still. */
+  giveBackNews(news: 'some' | 'urgent'): void {
+    this.#isNews();
+    if (news === 'urgent') this.#news = news;
+  }
+
+  prune(): void {
+    for (const facts of [this.keys, this.subjects, this.standings]) facts.prune(this.#now());
+  }
+
+  #isNews(): void {
+    if (this.#news === 'none') this.#news = 'some';
+  }
+}
+
+function knownKeyOf({ userId, hasKeyLimit, isBlocked, goodUntil }: CallerIdentity, keyId: string) {
+  return { userId, keyId, hasKeyLimit, isBlocked, goodUntil };
+}
+
+/** The subject itself may be an address: it is not written down. */
+function nameOf(issuer: string, subject: string): string {
+  return createHash('sha256')
+    .update(JSON.stringify([issuer, subject]))
+    .digest('hex');
+}

@@ -1,0 +1,202 @@
+// What was last known of the callers outlives the process, is believed only when nobody else can have written it, and is asked
+// about anew when the store has been silent.
+
+import { chmod, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { Fallback, openFallback } from '../../src/fallback/fallback.ts';
+import { callersMax, LastKnown } from '../../src/fallback/last-known.ts';
+import type { Database } from '../../src/store/database.ts';
+import type { CallerIdentity } from '../../src/store/identities.ts';
+import { dialects, migratedDatabase, temporaryFolder } from '../helpers/databases.ts';
+import { addKey, addUser } from '../helpers/meters.ts';
+import { until } from '../helpers/until.ts';
+
+const dayMs = 24 * 60 * 60_000;
+
+t.test('what is known is there after a restart, in a file that nobody else may open', async (t) => {
+  const place = await openPlace(t);
+  const { known, fallback } = await place.open();
+  known.noteKey('hash', ann);
+  known.noteSubject('https://issuer.example', 'sub', { userId: 'bob', isBlocked: true });
+  known.noteStanding('ann', 70, 30);
+  known.noteInstances(3);
+  await fallback.close();
+  t.same(await readdir(place.folder), ['callers.json']);
+  t.equal((await stat(place.path)).mode & 0o777, 0o600);
+  t.notMatch(await readFile(place.path, 'utf8'), /sub"|issuer\.example/, 'a subject may be an address');
+  const again = (await place.open()).known;
+  t.same(again.findKey('hash'), ann);
+  t.match(again.findSubject('https://issuer.example', 'sub'), { userId: 'bob', isBlocked: true });
+  t.match(again.standingOf('ann'), { credits: 70, leased: 30 });
+  t.equal(again.instances, 3);
+  t.same(place.warnings, []);
+});
+
+t.test('nobody is written down where nobody has called', async (t) => {
+  const place = await openPlace(t);
+  await (await place.open()).fallback.close();
+  t.same(await readdir(place.folder), []);
+});
+
+t.test('what others know is taken over, the latest word of each caller', async (t) => {
+  const root = await temporaryFolder(t);
+  const folders = ['me', 'first', 'second'].map((name) => join(root, name));
+  const [folder = '', ...others] = folders;
+  for (const [index, place] of others.entries()) {
+    const known = new LastKnown(() => Date.now() - index * 1_000);
+    known.noteKey('hash', { ...ann, isBlocked: index === 0 });
+    known.noteKey(`hash ${index}`, ann);
+    const fallback = new Fallback({ ...terms(known), folder: place, others: [] });
+    t.equal(await fallback.save(), true);
+  }
+  const known = new LastKnown();
+  await openFallback({ ...terms(known), folder, others });
+  t.match(known.findKey('hash'), { isBlocked: true }, 'the first is the later one');
+  t.same([known.findKey('hash 0'), known.findKey('hash 1')], [ann, ann]);
+  t.same(await readdir(folder), ['callers.json'], 'and is safe here at once');
+});
+
+t.test('a file that somebody else may have written, or that is not whole, is left out and told', async (t) => {
+  const spoil: Record<string, (path: string, text: string) => Promise<unknown>> = {
+    'everybody on this machine may open it': (path) => chmod(path, 0o604),
+    'it is a link': async (path) => {
+      await rename(path, `${path}.there`);
+      await symlink(`${path}.there`, path);
+    },
+    'it is no file': async (path) => {
+      await rename(path, `${path}.there`);
+      await mkdir(path);
+    },
+    'it is not whole, or was changed': (path, text) => writeFile(path, text.replace('false', 'true')),
+    'it is of another format': async (path, text) => {
+      const body = text.slice(0, text.lastIndexOf('"sha256"')).replace('tollgate-callers-1', 'tollgate-callers-2');
+      const { createHash } = await import('node:crypto');
+      await writeFile(path, `${body}"sha256":"${createHash('sha256').update(body).digest('hex')}"}\n`);
+    },
+  };
+  for (const [why, change] of Object.entries(spoil)) {
+    const place = await openPlace(t);
+    const { known, fallback } = await place.open();
+    known.noteKey('hash', ann);
+    await fallback.close();
+    await change(place.path, await readFile(place.path, 'utf8'));
+    t.equal((await place.open()).known.findKey('hash'), null, why);
+    t.match(place.warnings, [{ path: place.path, why }]);
+  }
+});
+
+t.test('a file that was torn anywhere is left out', async (t) => {
+  const place = await openPlace(t);
+  const { known, fallback } = await place.open();
+  known.noteKey('hash', ann);
+  await fallback.close();
+  const text = await readFile(place.path);
+  for (let length = 0; length < text.length; length += 7) {
+    await writeFile(place.path, text.subarray(0, length));
+    t.equal((await place.open()).known.findKey('hash'), null);
+  }
+  t.equal(place.warnings.length, Math.ceil(text.length / 7));
+});
+
+t.test('the volumes of Kubernetes open files to the group: that is no reason to leave one out', async (t) => {
+  const place = await openPlace(t);
+  const { known, fallback } = await place.open();
+  known.noteKey('hash', ann);
+  await fallback.close();
+  await chmod(place.path, 0o660);
+  t.same((await place.open()).known.findKey('hash'), ann);
+});
+
+t.test('what is older than a day is not used, nor what comes from tomorrow', (t) => {
+  let nowMs = Date.now();
+  const known = new LastKnown(() => nowMs);
+  known.noteKey('hash', ann);
+  known.noteStanding('ann', 70, 30);
+  nowMs += dayMs;
+  t.same(known.findKey('hash'), ann);
+  nowMs += 1;
+  t.equal(known.findKey('hash'), null);
+  t.equal(known.standingOf('ann'), null);
+  nowMs -= 2 * dayMs + 2;
+  t.equal(known.findKey('hash'), null);
+  t.end();
+});
+
+t.test(
+  'beyond the limit the caller who was noted longest ago goes, and the file is whole while callers come',
+  async (t) => {
+    const place = await openPlace(t);
+    const { known, fallback } = await place.open();
+    for (let i = 0; i < callersMax + 2; i++) {
+      known.noteKey(`hash ${i}`, ann);
+      if (i === callersMax - 1) known.noteKey('hash 0', ann);
+    }
+    t.equal(known.findKey('hash 1'), null);
+    t.same(known.findKey('hash 0'), ann);
+    t.equal(known.keys.size, callersMax);
+    const saving = fallback.save();
+    for (let i = 0; i < 1_000; i++) known.noteKey(`late ${i}`, ann);
+    t.equal(await saving, true);
+    const again = (await place.open()).known;
+    t.equal(again.keys.size, callersMax);
+    t.same(again.findKey('hash 90000'), ann);
+  },
+);
+
+for (const dialect of dialects) {
+  t.test(`${dialect}: once the store answers it is asked about everybody who was known before`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    for (const user of ['ann', 'bob']) await addUser(database, user, 100);
+    for (const key of ['good', 'revoked', 'limited']) await addKey(database, key, 'ann', null);
+    const known = new LastKnown();
+    for (const key of ['good', 'revoked', 'limited', 'gone']) known.noteKey(`hash of ${key}`, { ...ann, keyId: key });
+    known.noteSubject('https://issuer.example', 'bob', { userId: 'bob', isBlocked: false });
+    known.noteSubject('https://issuer.example', 'gone', { userId: 'gone', isBlocked: false });
+    const now = new Date().toISOString();
+    const { db } = database;
+    await db.updateTable('api_keys').set({ revoked_at: now }).where('id', '=', 'revoked').execute();
+    await db.updateTable('api_keys').set({ limit_credits: 5 }).where('id', '=', 'limited').execute();
+    await db.updateTable('users').set({ blocked_at: now }).where('id', '=', 'bob').execute();
+    let isUp = false;
+    const folder = await temporaryFolder(t);
+    const options = { ...terms(known, database), folder, others: [], isStoreUp: () => isUp };
+    const fallback = await openFallback(options);
+    fallback.start();
+    t.teardown(() => fallback.close());
+    isUp = true;
+    await until(
+      () => [known.keys.size, known.subjects.size],
+      ([keys, subjects]) => keys === 2 && subjects === 1,
+    );
+    t.match(known.findKey('hash of good'), { userId: 'ann', keyId: 'good', hasKeyLimit: false });
+    t.match(known.findKey('hash of limited'), { hasKeyLimit: true });
+    t.match(known.findSubject('https://issuer.example', 'bob'), { isBlocked: true });
+  });
+}
+
+const ann: CallerIdentity = {
+  userId: 'ann',
+  keyId: 'key_1',
+  hasKeyLimit: false,
+  isBlocked: false,
+  goodUntil: 4_000_000_000_000,
+  issuer: null,
+  scopes: null,
+};
+
+/** A fallback that has no store to ask. */
+function terms(known: LastKnown, database?: Database, warnings: object[] = []) {
+  const log = { info: () => {}, warn: (facts: object) => void warnings.push(facts) };
+  return { known, db: database?.db as Database['db'], isStoreUp: () => false, log };
+}
+
+async function openPlace(t: Test) {
+  const folder = await temporaryFolder(t);
+  const warnings: object[] = [];
+  const open = async () => {
+    const known = new LastKnown();
+    return { known, fallback: await openFallback({ ...terms(known, undefined, warnings), folder, others: [folder] }) };
+  };
+  return { folder, path: join(folder, 'callers.json'), warnings, open };
+}
