@@ -1,5 +1,5 @@
-// Tollgate as a subject of the proxy suite: the whole gateway on SQLite, with one user and a key. After each case it has
-// to be in order: no hold open, no charge lost, the books right.
+// Tollgate as a subject of the proxy suite: the whole gateway on SQLite, with one user and a key. Each case has a gateway of
+// its own, which has to be in order when the case is over: no hold open, no charge lost, the books right.
 
 import { strict as assert } from 'node:assert';
 import type { Test } from 'tap';
@@ -12,17 +12,38 @@ import { emptyDatabase, type TestDatabase, temporaryFolder } from '../helpers/da
 import { noteCredential, noteLog } from '../helpers/evidence.ts';
 import { addUser } from '../helpers/meters.ts';
 import { until } from '../helpers/until.ts';
+import { type ProxyCase, runCase } from './proxy-case.ts';
 import type { Subject, SubjectOptions } from './subject.ts';
 
 const credits = 1000;
 
-export interface TollgateSubject extends Subject {
+/** For one case: the largest takes a few seconds. */
+const caseMsMax = 30_000;
+
+interface TollgateSubject extends Subject {
   /** Each call costs one credit. Known once it is closed. */
   charges(): number;
 }
 
+/** Makes a test of each case. */
+export function testCases(t: Test, cases: readonly ProxyCase[]): void {
+  for (const proxyCase of cases) {
+    t.test(proxyCase.name, async (t) => {
+      const opened: TollgateSubject[] = [];
+      await runCase(proxyCase, caseMsMax, async (upstreamUrl, options) => {
+        const subject = await openTollgate(t, upstreamUrl, options);
+        opened.push(subject);
+        return subject;
+      });
+      t.ok(opened.length > 0, 'kept, with no hold left open');
+      const charged = opened.reduce((sum, subject) => sum + subject.charges(), 0);
+      if (proxyCase.charges !== undefined) t.equal(charged, proxyCase.charges, 'charges');
+    });
+  }
+}
+
 /** Starts a gateway in front of the upstream. */
-export async function openTollgate(t: Test, upstreamUrl: string, options: SubjectOptions): Promise<TollgateSubject> {
+async function openTollgate(t: Test, upstreamUrl: string, options: SubjectOptions): Promise<TollgateSubject> {
   const test = await emptyDatabase(t, 'sqlite');
   const dataDir = await temporaryFolder(t);
   const { config } = parseConfig(configText({ dataDir, url: test.url }, upstreamUrl, options), {

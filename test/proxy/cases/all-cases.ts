@@ -12,16 +12,23 @@ import { requestCases } from './requests.ts';
 import { streamingCases } from './streaming.ts';
 import { upgradeCases } from './upgrades.ts';
 
-/** Every case; no two have the same name. */
-export const allCases: readonly ProxyCase[] = [
+/** What one request and one answer are. */
+export const messageCases: readonly ProxyCase[] = [
   ...requestCases,
   ...bodyCases,
   ...malformedCases,
   ...answerCases,
   ...oddAnswerCases,
+];
+
+/** What happens in time, and between several on one connection. */
+export const courseCases: readonly ProxyCase[] = [
   ...connectionCases,
   ...streamingCases,
   ...leavingCases,
   ...pipeliningCases,
   ...upgradeCases,
 ];
+
+/** Every case; no two have the same name. */
+export const allCases: readonly ProxyCase[] = [...messageCases, ...courseCases];
