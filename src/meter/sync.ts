@@ -12,14 +12,13 @@ import { UsersLockedError } from '../store/sync/transaction.ts';
 import type { Books } from './books.ts';
 import { forfeitSpare, writeOff } from './lease.ts';
 import { endSilentWaits } from './line.ts';
+import { Liveness } from './liveness.ts';
 import { applyReply, makeMessage, markIdle, type Outgoing, takeBack } from './message.ts';
 import type { Outage } from './outage.ts';
 import { paceMsOf, restMsAfter, retryMs, retryMsAfter } from './pace.ts';
 import { Registration } from './registration.ts';
 import { Watch } from './watch.ts';
 
-/** Without a reply for so long the store counts as down. */
-const downAfterMs = 2_000;
 /** Without a reply for so long nobody's identity can be vouched for. */
 const silentAfterMs = 30_000;
 /** For how long locked users are passed over once a lock took too long. */
@@ -60,6 +59,7 @@ export class Sync {
   readonly #outage: Outage;
   readonly #registration: Registration;
   readonly #watch = new Watch();
+  readonly #liveness: Liveness;
   #instance: string;
   #seq = 0;
   #callOff: (() => void) | null = null;
@@ -67,10 +67,6 @@ export class Sync {
   #running: Promise<void> | null = null;
   #startedAtMs = Number.NEGATIVE_INFINITY;
   #restUntilMs = 0;
-  #repliedAtMs = Number.NEGATIVE_INFINITY;
-  #failures = 0;
-  /** The store is asked, and has not answered for too long. */
-  #isHanging = false;
   #skipLockedUntilMs = 0;
   /** How many charges the next message carries: fewer while one is looked for that the store does not take. */
   #chargesMax = chargesMax;
@@ -90,6 +86,7 @@ export class Sync {
     this.#observer = observer;
     this.#outage = outage;
     this.#registration = new Registration(store, log);
+    this.#liveness = new Liveness(clock);
   }
 
   /** Where calls are served in an outage, one may be under way already: the instance is registered as soon as it is over. */
@@ -97,7 +94,7 @@ export class Sync {
     const startMs = this.#clock.nowMs();
     try {
       await this.#registration.enter(this.#instance);
-      this.#repliedAtMs = this.#clock.nowMs();
+      this.#liveness.answered();
       // From here on it is known what changes: who was looked up before could not be vouched for.
       await this.#exchangeOnce();
     } catch (error) {
@@ -107,10 +104,9 @@ export class Sync {
     this.schedule();
   }
 
-  /** False when nobody has heard from the store for `downAfterMs`, and it was asked: in vain, or for as long. */
+  /** False while the store is down. */
   get isUp(): boolean {
-    if (this.#isHanging) return false;
-    return this.#failures === 0 || this.#clock.nowMs() - this.#repliedAtMs < downAfterMs;
+    return this.#liveness.isUp;
   }
 
   /** Whether the database answers and cannot be used, as when its tables are another program's. */
@@ -162,7 +158,7 @@ export class Sync {
   /** Sends a message. Null when there is nothing to work in: no answer, or this instance had to begin anew. */
   async #ask(outgoing: Outgoing, startMs: number): Promise<SyncReply | null> {
     const locks: LockPolicy = startMs < this.#skipLockedUntilMs ? 'skip' : 'wait';
-    const callOff = this.#clock.after(downAfterMs, () => this.#hangs());
+    const endWatch = this.#liveness.asked(() => this.#hangs());
     try {
       await this.#registration.enter(this.#instance);
       const answer = await this.#store.exchange({ ...outgoing.message, since: this.#mark }, locks);
@@ -185,8 +181,7 @@ export class Sync {
         this.#skipLockedUntilMs = this.#clock.nowMs() + skipLockedMs;
       else this.#failed(error, startMs);
     } finally {
-      callOff();
-      this.#isHanging = false;
+      endWatch();
     }
     takeBack(this.#books, outgoing);
     return null;
@@ -203,12 +198,12 @@ export class Sync {
   }
 
   #heard(outgoing: Outgoing, reply: SyncReply, nowMs: number): void {
-    if (this.#failures > 0) this.#log.info({ failures: this.#failures }, 'the store answers again');
-    this.#failures = 0;
+    const { failures, silentMs } = this.#liveness;
+    this.#liveness.answered();
+    if (failures > 0) this.#log.info({ failures }, 'the store answers again');
     // What a process that was stopped for long has missed may be cleared away by now, and nothing has failed.
-    if (nowMs - this.#repliedAtMs > silentAfterMs) this.#observer.silent();
+    if (silentMs > silentAfterMs) this.#observer.silent();
     this.#isSilent = false;
-    this.#repliedAtMs = nowMs;
     applyReply(this.#books, outgoing, reply, nowMs);
     this.#outage.end();
     // Users whose row is locked elsewhere wait on; not for ever.
@@ -224,14 +219,15 @@ export class Sync {
 
   #failed(error: unknown, startMs: number): void {
     const nowMs = this.#clock.nowMs();
-    this.#failures += 1;
-    this.#restUntilMs = nowMs + retryMsAfter(this.#failures, nowMs - startMs, this.#instance);
+    this.#liveness.failed();
+    const { failures, silentMs } = this.#liveness;
+    this.#restUntilMs = nowMs + retryMsAfter(failures, nowMs - startMs, this.#instance);
     this.#observer.synced((nowMs - startMs) / 1000, 0, false);
     const unsent = this.#books.owed.size;
-    this.#log.warn({ err: error, failures: this.#failures, unsent }, 'the store does not answer; charges are kept');
+    this.#log.warn({ err: error, failures, unsent }, 'the store does not answer; charges are kept');
     if (this.isUp) for (const line of this.#books.lines.values()) endSilentWaits(line, nowMs);
     else this.#serveWaiting(nowMs);
-    if (!this.#isSilent && nowMs - this.#repliedAtMs > silentAfterMs) {
+    if (!this.#isSilent && silentMs > silentAfterMs) {
       this.#isSilent = true;
       this.#observer.silent();
     }
@@ -239,7 +235,6 @@ export class Sync {
 
   /** Nobody waits on for an answer that takes so long. */
   #hangs(): void {
-    this.#isHanging = true;
     this.#log.warn('the store takes long to answer; calls are served without it as far as they may');
     this.#serveWaiting(this.#clock.nowMs());
   }
