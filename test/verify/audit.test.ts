@@ -230,3 +230,32 @@ t.test('a balance may go below zero as far as its causes allow', async (t) => {
   t.same(story(-5), [], 'two by the edit, three by the lease of the gateway that was hit');
   t.match(story(-6), [/that explains 5 at most/]);
 });
+
+t.test(
+  'what was served while the database was away may take a balance as far as its calls cost, and no further',
+  async (t) => {
+    const story = (lowest: number, kind: FaultRecord['kind'] = 'silence') => {
+      const told = good().fault({ kind, startedAtMs: 9_000, endedAtMs: 12_000 });
+      for (const startedAtMs of [8_999, 9_500, 15_000, 15_001]) {
+        told.call({ startedAtMs, endedAtMs: startedAtMs + 10, cost: 2, costSaid: 2 });
+      }
+      told.call({ startedAtMs: 10_000, endedAtMs: 10_010, gateway: 'b', cost: 2, costSaid: 2 });
+      told.books.standings = [{ user: 'u', credits: lowest, leases: [] }];
+      return told.broken();
+    };
+    t.same(story(-4), [], 'two calls through this gateway and in this time');
+    t.match(story(-5), [/that explains 4 at most/]);
+    t.match(story(-1, 'lock'), [/that explains 0 at most/]);
+  },
+);
+
+t.test('a gateway whose database is away goes by what it knew before', async (t) => {
+  const dear = { cost: 5, costSaid: 5 };
+  const late = { startedAtMs: 9_000, endedAtMs: 9_010 };
+  const story = good().call(dear).call(dear).refusal(402, 'TG_CREDITS_INSUFFICIENT', late);
+  story.records.grants.push({ user: 'u', amount: 20, key: 'g', committedAtMs: 7_000 });
+  story.books.changes = [{ user: 'u', kind: 'grant', amount: 20, actor: 'verify', note: null }];
+  t.match(story.broken(), [/though at least 18 were free/]);
+  story.fault({ kind: 'refuse', startedAtMs: 6_000, endedAtMs: 8_000 });
+  t.same(story.broken(), [], 'it was granted in the outage');
+});

@@ -3,7 +3,7 @@
 
 import type { BookedChange, Standing } from '../../store/proof.ts';
 import type { Player } from '../stage/cast.ts';
-import type { BadExit, FaultRecord, Records } from '../stage/records.ts';
+import type { BadExit, CallRecord, FaultRecord, Records } from '../stage/records.ts';
 import { count, type Finding, finding } from './finding.ts';
 
 /** What was read of the database when all gateways had stopped. */
@@ -47,9 +47,10 @@ function judgeDepths(records: Records, { standings }: FinalBooks, cast: readonly
     const lowest = Math.min(credits, records.lowest.get(user) ?? credits);
     if (lowest >= 0) continue;
     below += 1;
-    const causes = causesOf(user, records);
+    const player = cast.find((each) => each.user === user);
+    const causes = causesOf(user, player?.credits ?? 0, records);
     const most = causes.reduce((sum, cause) => sum + cause.most, 0);
-    const role = cast.find((player) => player.user === user)?.role ?? 'unknown';
+    const role = player?.role ?? 'unknown';
     const because = causes.map((cause) => `${cause.what} (at most ${cause.most})`).join('; ');
     const told = `a balance (${role}) went to ${lowest}: ${because || 'no cause'}`;
     if (-lowest > most) broken.push(`${told}; that explains ${most} at most`);
@@ -69,7 +70,8 @@ interface Cause {
 }
 
 /** What may have taken a balance below zero, and how far at most. */
-function causesOf(user: string, { edits, faults }: Records): Cause[] {
+function causesOf(user: string, startingCredits: number, records: Records): Cause[] {
+  const { edits, faults } = records;
   let edited = 0;
   for (const { user: of, met } of edits) {
     if (of === user && met !== null) edited += Math.max(0, met.reserved - Math.max(0, met.after));
@@ -79,6 +81,7 @@ function causesOf(user: string, { edits, faults }: Records): Cause[] {
   return [
     { what: 'lowered by hand below what calls had reserved', most: edited },
     { what: 'gateways killed, or cut off from the others with their leases', most: reserved },
+    { what: 'served while the database was away', most: allowedTo(user, startingCredits, records) },
   ].filter(({ most }) => most > 0);
 }
 
@@ -88,6 +91,30 @@ function reservedBy({ standings, gateways, instances }: FaultRecord, user: strin
   return largest(standings, user, ({ leases }) =>
     leases.reduce((sum, { instance, amount }) => sum + (hit.has(instance) ? amount : 0), 0),
   );
+}
+
+const databaseFaults = new Set(['cut', 'refuse', 'silence', 'server-stop', 'server-kill']);
+/** How much later than the database a gateway is back, which tries about once a second. */
+const backWithinMs = 3_000;
+
+/**
+ * What allowances can have cost: in each outage, on each gateway that it hit, at most what calls of the user cost that were let
+ * through there, and at most the largest balance that the user ever had.
+ */
+function allowedTo(user: string, startingCredits: number, { faults, calls, served, grants, edits }: Records): number {
+  const granted = grants.reduce((sum, grant) => sum + (grant.user === user ? grant.amount : 0), 0);
+  const mine = edits.filter((edit) => edit.user === user);
+  const largestBalance = granted + Math.max(startingCredits, ...mine.map(({ met }) => met?.after ?? 0));
+  const outages = faults.filter(({ kind }) => databaseFaults.has(kind));
+  return outages.reduce((sum, { gateways, startedAtMs, endedAtMs }) => {
+    const isIn = (call: CallRecord) => call.startedAtMs >= startedAtMs && call.startedAtMs <= endedAtMs + backWithinMs;
+    const costs = gateways.map((gateway) =>
+      calls
+        .filter((call) => call.user === user && call.gateway === gateway && isIn(call) && served.has(call.id))
+        .reduce((all, { cost }) => all + cost, 0),
+    );
+    return sum + costs.reduce((all, cost) => all + Math.min(cost, largestBalance), 0);
+  }, 0);
 }
 
 function largest(standings: FaultRecord['standings'], user: string, of: (standing: Standing) => number): number {
@@ -135,8 +162,6 @@ function judgeDeeds({ grants, edits }: Records, changes: readonly BookedChange[]
 function sum(entries: readonly { readonly amount: number }[]): number {
   return entries.reduce((all, { amount }) => all + amount, 0);
 }
-
-const databaseFaults = new Set(['cut', 'refuse', 'silence', 'server-stop', 'server-kill']);
 
 function judgeGateways(records: Records): Finding {
   const { startsMs, deaths, badExits } = records;
