@@ -134,6 +134,7 @@ const stories: readonly [what: string, story: Story, told: RegExp][] = [
   ['a failure of the gateway', good().refusal(500, 'TG_INTERNAL'), /in order.* 500 TG_INTERNAL/],
   ['a 503 without Retry-After', good().refusal(503, 'TG_OVERLOADED', { hasRetryAfter: false }), /without Retry-After/],
   ['a 401 with a good key', good().refusal(401, 'TG_AUTH_INVALID'), /401 with a good key/],
+  ['a 429 with a good key', good().refusal(429, 'TG_RATE_LIMITED', { hasRetryAfter: true }), /429 with a good key/],
   ['a call that hangs', good().call({ end: 'hung', status: null }, null, 0), /call c7 .* hung/],
   [
     'a key that is let in after its end',
@@ -188,6 +189,13 @@ t.test('a kill excuses the calls in flight and those of the turn before it, and 
       .broken(),
     [/is not charged/],
   );
+});
+
+t.test('a revoked key is told 401, or 429 with Retry-After where too many have failed before it', async (t) => {
+  const story = good().refusal(401, 'TG_AUTH_INVALID').refusal(429, 'TG_RATE_LIMITED', { hasRetryAfter: true });
+  story.records.revocations.push({ key: 'k', committedAtMs: 1_000 });
+  t.same(story.broken(), []);
+  t.match(story.refusal(429, 'TG_RATE_LIMITED').broken(), [/429 TG_RATE_LIMITED without Retry-After/]);
 });
 
 t.test('a 402 is right while the calls before it may have taken the credits', async (t) => {

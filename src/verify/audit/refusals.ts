@@ -116,6 +116,7 @@ function heardUntil({ gateway, startedAtMs }: CallRecord, faults: Records['fault
 const allowed = new Map([
   [401, 'TG_AUTH_INVALID'],
   [402, null],
+  [429, 'TG_RATE_LIMITED'],
   [502, 'TG_UPSTREAM_UNREACHABLE'],
   [503, null],
 ]);
@@ -129,11 +130,14 @@ function judgeTrouble(records: Records): Finding {
     if (expected === undefined || (expected !== null && expected !== code)) {
       return [`${nameOf(call)} was answered ${status} ${code}`];
     }
-    if (status === 503 && !hasRetryAfter) return [`${nameOf(call)} was answered 503 ${code} without Retry-After`];
+    if ((status === 503 || status === 429) && !hasRetryAfter)
+      return [`${nameOf(call)} was answered ${status} ${code} without Retry-After`];
     if (status === 502 && served?.end !== 'died') return [`${nameOf(call)} was answered 502 by a sound upstream`];
     if (status !== 502 && served !== undefined) return [`${nameOf(call)} was refused (${code}), and forwarded`];
+    // All callers have one address: a key that is not good is told 429 where more than a hundred failed within a minute.
     const isRevoked = records.revocations.some(({ key }) => key === call.key);
-    return status === 401 && !isRevoked ? [`${nameOf(call)} was answered 401 with a good key`] : [];
+    const isKeyRefused = status === 401 || status === 429;
+    return isKeyRefused && !isRevoked ? [`${nameOf(call)} was answered ${status} with a good key`] : [];
   });
   const byCode = new Map<string, number>();
   for (const { code } of own) byCode.set(code ?? '', (byCode.get(code ?? '') ?? 0) + 1);
