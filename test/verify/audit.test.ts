@@ -191,6 +191,16 @@ t.test('a kill excuses the calls in flight and those of the turn before it, and 
   );
 });
 
+t.test('a turn that a kill met is what ended last: nothing in it is older than a call that is charged', async (t) => {
+  const lostAt = (endedAtMs: number, story: Story) =>
+    story.fault(kill).call({ startedAtMs: 500, endedAtMs }, {}, 0).broken();
+  t.same(lostAt(1_050, good()), [], 'as far as the order of ends can be told');
+  t.match(lostAt(1_040, good()), [/is not charged/], 'one that ended at 1,100 ms is charged');
+  const other = () => new Story().call({ gateway: 'b' }).call({ startedAtMs: 400, endedAtMs: 500 });
+  t.same(lostAt(610, other()), [], 'a turn may be long where nothing is charged after it began');
+  t.match(lostAt(600, other()), [/is not charged/], 'but not as long as that');
+});
+
 t.test('a revoked key is told 401, or 429 with Retry-After where too many have failed before it', async (t) => {
   const story = good().refusal(401, 'TG_AUTH_INVALID').refusal(429, 'TG_RATE_LIMITED', { hasRetryAfter: true });
   story.records.revocations.push({ key: 'k', committedAtMs: 1_000 });
