@@ -207,6 +207,7 @@ function reportOf({ seed, seconds, server }: VerifyOptions, run: Run, findings: 
   const faults: Partial<Record<FaultKind, number>> = {};
   for (const { kind } of records.faults) faults[kind] = (faults[kind] ?? 0) + 1;
   const untried: string[] = [];
+  if (place.dialect === 'sqlite') untried.push('faults on the way to the database, and of a server: SQLite is a file');
   if (place.dialect === 'postgres' && links.size === 0) {
     untried.push('faults on the way to the database: its address, by TLS or a socket, allows no proxy in between');
   }

@@ -171,6 +171,7 @@ function judgeRevoked(records: Records): Finding {
         : [];
     }),
   );
-  const seen = `${count(records.revocations.length, 'key')} revoked, the last call let in ${Math.round(latestMs)} ms after`;
+  const latest = latestMs === 0 ? 'no call let in after' : `the last call let in ${Math.round(latestMs)} ms after`;
+  const seen = `${count(records.revocations.length, 'key')} revoked, ${latest}`;
   return finding('A revoked key is out within a second', seen, broken);
 }
