@@ -59,7 +59,12 @@ export class Auditor {
     this.#judgeBooks(after);
     this.#judgeLeases(before, after, commit);
     this.#judgeUse(after);
-    if (commit.exchanges.length === 1) for (const exchange of commit.exchanges) this.#judgeNoes(after, exchange);
+    const [exchange] = commit.exchanges;
+    if (exchange !== undefined && commit.exchanges.length === 1) {
+      // A charge of the same message may have asked anew: a trigger takes one that came late for an edit by hand.
+      const emptied = answeredIn(after, commit.lowered.size === 0 ? before : after);
+      this.#judgeNoes(after, exchange, emptied);
+    }
     model.noteAllFree();
   }
 
@@ -168,7 +173,12 @@ export class Auditor {
   }
 
   /** 6: the store says no when what is free, and what leases hold that were not emptied by their owner's word, does not do. */
-  #judgeNoes({ users, keys, leases }: Books, { message, answer }: Commit['exchanges'][number]): void {
+  #judgeNoes(
+    { users, keys, leases }: Books,
+    exchange: Commit['exchanges'][number],
+    emptied: ReadonlySet<string>,
+  ): void {
+    const { message, answer } = exchange;
     if (answer.stale) return;
     for (const { user, key, answer: said, short } of answer.leases) {
       if (said !== 'no') continue;
@@ -182,9 +192,9 @@ export class Auditor {
       const free = left - all.reduce((sum, lease) => sum + lease.amount, 0);
       // What it has emptied itself in this message may have been granted anew in the same.
       const own = new Set(
-        message.leases.filter((ask) => ask.emptied || ask.keep === 0).map((ask) => `${ask.key} ${message.instance}`),
+        message.leases.filter((ask) => ask.emptied || ask.keep === 0).map((ask) => nameOf(ask, message.instance)),
       );
-      const idle = all.filter((lease) => lease.recall !== 'answered' && !own.has(`${lease.key} ${lease.instance}`));
+      const idle = all.filter((lease) => ![emptied, own].some((names) => names.has(nameOf(lease, lease.instance))));
       const might = free + idle.reduce((sum, lease) => sum + lease.amount, 0);
       if (might >= need)
         this.#complain(6, `the store refused ${need} to ${user} ${key}, and ${might} might have come back`);
@@ -216,6 +226,16 @@ function claimOf(life: Life, user: string, key: string): number {
 
 function isLive({ live }: Books, instance: string): boolean {
   return live.some(({ id }) => id === instance);
+}
+
+/** The leases that have answered a recall, by one reading or the other. */
+function answeredIn(...books: readonly Books[]): Set<string> {
+  const answered = books.flatMap(({ leases }) => leases.filter(({ recall }) => recall === 'answered'));
+  return new Set(answered.map((lease) => nameOf(lease, lease.instance)));
+}
+
+function nameOf({ user, key }: { readonly user: string; readonly key: string }, instance: string): string {
+  return `${user} ${key} ${instance}`;
 }
 
 /** By how much more is leased than there is, for each user and limited key. */
