@@ -3,7 +3,7 @@
 
 import type { Dialect } from '../helpers/databases.ts';
 
-interface Edit {
+export interface Edit {
   /** Below dist/src/. */
   readonly file: string;
   /** Is found exactly once; how the compiler has broken the lines does not matter. */
@@ -59,6 +59,12 @@ export const mutants: readonly Mutant[] = [
     lease,
     'function forgetMessage(lease) {',
     'function forgetMessage(lease) { lease.unsent -= lease.sending; lease.account.unsent -= lease.sending;',
+  ),
+  mutant(
+    'unsent credits do not count as used',
+    lease,
+    'return lease.amount - lease.held - lease.unsent;',
+    'return lease.amount - lease.held;',
   ),
   mutant('a message gives up what it gives up when it is answered', lease, 'lease.amount = keep + sending;', ''),
   mutant(

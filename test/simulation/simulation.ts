@@ -8,7 +8,9 @@ import { World, type WorldReport } from './world.ts';
 
 export interface SimulationOptions {
   readonly dialect: Dialect;
-  /** The seed of the first world; the next have the next. */
+  /** Worlds that come first, however long they take. */
+  readonly known?: readonly number[];
+  /** The seed of the first world after those; the next have the next. */
   readonly seed: number;
   readonly seconds: number;
   /** At most so many worlds. */
@@ -33,7 +35,7 @@ export interface SimulationReport {
 }
 
 export async function runSimulation(options: SimulationOptions): Promise<SimulationReport> {
-  const { dialect, seed, seconds, worlds, isLoud = false, onProgress = () => {} } = options;
+  const { dialect, known = [], seed, seconds, worlds, isLoud = false, onProgress = () => {} } = options;
   const stores = await openStores(dialect);
   let world: World | null = null;
   // The meter lets a book that does not add up end the process: here it ends the world.
@@ -43,11 +45,16 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
   const counts: Record<string, number> = {};
   const startMs = performance.now();
   let done = 0;
+  let longestMs = 0;
   let broken: WorldReport | null = null;
+  // A world is not begun that would not end in time.
+  const isTimeLeft = () => performance.now() - startMs + longestMs < seconds * 1_000;
   try {
-    while (broken === null && done < worlds && performance.now() - startMs < seconds * 1_000) {
-      world = new World(seed + done, stores, isLoud);
+    while (broken === null && done < worlds && (done < Math.max(1, known.length) || isTimeLeft())) {
+      world = new World(known[done] ?? seed + done - known.length, stores, isLoud);
+      const beganMs = performance.now();
       const report = await world.run();
+      longestMs = Math.max(longestMs, performance.now() - beganMs);
       done += 1;
       for (const [name, count] of Object.entries(report.counts)) counts[name] = (counts[name] ?? 0) + count;
       counts[report.temper] = (counts[report.temper] ?? 0) + 1;

@@ -18,6 +18,9 @@ import { Gate } from './gate.ts';
 /** How many instances may run at once. */
 export const slotsMax = 4;
 
+/** What a world leaves behind. */
+const tables = ['leases', 'instances', 'changes', 'usage_hourly', 'ledger', 'api_keys', 'users'];
+
 export interface Stores {
   readonly dialect: Dialect;
   readonly doors: readonly StoreAsks[];
@@ -68,7 +71,9 @@ async function openSqliteStores(): Promise<Stores> {
     lockUser: never,
     overlap: never,
     editMeanwhile: never,
-    clear: () => clear(operators.db, (table) => sql`DELETE FROM ${sql.table(table)}`.execute(operators.db)),
+    clear: async () => {
+      for (const table of tables) await sql`DELETE FROM ${sql.table(table)}`.execute(operators.db);
+    },
     close: async () => {
       await books.close();
       await Promise.all([operators, ...slots].map((database) => database.close()));
@@ -138,7 +143,13 @@ async function openPostgresStores(): Promise<Stores> {
       await hand.query('COMMIT');
       await work;
     },
-    clear: () => clear(operators.db, (table) => sql`TRUNCATE ${sql.table(table)} CASCADE`.execute(operators.db)),
+    clear: () =>
+      operators.db.transaction().execute(async (trx) => {
+        // A ledger is never emptied otherwise.
+        await sql`ALTER TABLE ledger DISABLE TRIGGER tollgate_ledger_kept`.execute(trx);
+        for (const table of tables) await sql`TRUNCATE ${sql.table(table)} CASCADE`.execute(trx);
+        await sql`ALTER TABLE ledger ENABLE TRIGGER tollgate_ledger_kept`.execute(trx);
+      }),
     close: async () => {
       await Promise.all([books.close(), hand.end(), watcher.end()]);
       await Promise.all([operators, ...slots].map((database) => database.close()));
@@ -147,11 +158,6 @@ async function openPostgresStores(): Promise<Stores> {
       await server?.stop();
     },
   };
-}
-
-async function clear(_db: Db, empty: (table: string) => Promise<unknown>): Promise<void> {
-  for (const table of ['leases', 'instances', 'changes', 'usage_hourly', 'ledger', 'api_keys', 'users'])
-    await empty(table);
 }
 
 async function runOnce(url: string, statement: string): Promise<void> {
