@@ -3,7 +3,8 @@
 
 import type { SyncAnswer, SyncMessage } from '../../src/store/sync/exchange.ts';
 import type { Books, BooksReader } from './books.ts';
-import type { Life, Model } from './model.ts';
+import type { Life } from './life.ts';
+import type { Model } from './model.ts';
 
 /** A promise that was not kept. `promise` is the number of an invariant in ARCHITECTURE.md, or says what else it is. */
 export interface Violation {
@@ -23,7 +24,7 @@ export interface Commit {
 /** How long an edit by hand may take to count everywhere, with a little for the drift of clocks. */
 const editMs = 1_100;
 
-/** How long an instance stands still before it is fenced, with a little less for the drift of clocks. */
+/** How long an instance stands still before others fence it, with a little less for the drift of clocks. */
 const stoppedMs = 7_800;
 
 export class Auditor {
@@ -106,15 +107,14 @@ export class Auditor {
     for (const { id, seq } of after.live) if (was.get(id) !== seq) this.#movedMs.set(id, this.#model.nowMs);
   }
 
-  /** Who was fenced, which takes eight seconds of standing still, may claim what it had leased: its calls use it. */
+  /**
+   * Who was fenced, which takes eight seconds of standing still or an end, may claim what it had leased: its calls use it, or
+   * its charges.
+   */
   #noteFenced(before: Books, after: Books): void {
     for (const life of this.#model.lives) {
       if (!isLive(before, life.instance) || isLive(after, life.instance)) continue;
-      if (life.state === 'closed' || life.isClosing) continue;
-      if (life.state !== 'dead') this.fencedAlive += 1;
-      const stoodMs = this.#model.nowMs - (this.#movedMs.get(life.instance) ?? 0);
-      if (stoodMs < stoppedMs)
-        this.#complain(2, `process ${life.number} was fenced, and had moved ${stoodMs} ms before`);
+      if (!life.hasEnded && !life.isClosing) this.#judgeFencing(life);
       for (const { user, key, instance, amount } of before.leases) {
         if (instance !== life.instance) continue;
         const name = `${user} ${key}`;
@@ -123,6 +123,12 @@ export class Auditor {
         life.claims.set(name, { amount: (earlier?.amount ?? 0) + amount, sinceMs });
       }
     }
+  }
+
+  #judgeFencing(life: Life): void {
+    this.fencedAlive += 1;
+    const stoodMs = this.#model.nowMs - (this.#movedMs.get(life.instance) ?? 0);
+    if (stoodMs < stoppedMs) this.#complain(2, `process ${life.number} was fenced, and had moved ${stoodMs} ms before`);
   }
 
   /**
@@ -206,7 +212,7 @@ export class Auditor {
     const { leases } = books;
     const rows = new Map(leases.map(({ user, key, instance, amount }) => [`${user} ${key} ${instance}`, amount]));
     for (const life of this.#model.lives) {
-      if (life.state === 'dead' || !isLive(books, life.instance)) continue;
+      if (life.hasEnded || !isLive(books, life.instance)) continue;
       for (const [name, { open, unposted }] of life.parts) {
         const row = rows.get(`${name} ${life.instance}`) ?? 0;
         if (open + unposted > row + (life.claims.get(name)?.amount ?? 0)) {

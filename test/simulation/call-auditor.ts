@@ -2,7 +2,8 @@
 
 import type { ErrorCode } from '../../src/errors.ts';
 import type { Complain } from './auditor.ts';
-import type { Life, Model, Part } from './model.ts';
+import type { Life, Part } from './life.ts';
+import type { Model } from './model.ts';
 
 export interface CallFacts {
   readonly life: Life;

@@ -3,6 +3,7 @@
 
 import type { Random } from '../helpers/random.ts';
 import type { Auditor } from './auditor.ts';
+import type { Disk } from './disk.ts';
 import type { Model } from './model.ts';
 import type { Network } from './network.ts';
 import type { Population } from './population.ts';
@@ -19,6 +20,7 @@ export interface MishapOptions {
   readonly auditor: Auditor;
   readonly network: Network;
   readonly population: Population;
+  readonly disk: Disk;
   readonly note: (text: string) => void;
 }
 
@@ -29,10 +31,11 @@ type Kind = 'jump' | 'close' | 'death' | 'stop' | 'spell' | 'cut' | 'lock';
 const harmless: readonly Kind[] = ['jump', 'close', 'jump'];
 /** What a world suffers from: of everything a little, or of one thing a lot. */
 const plagues: readonly (readonly Kind[])[] = [
-  ['jump', 'close', 'death', 'stop', 'spell', 'cut', 'lock'],
+  ['jump', 'close', 'death', 'death', 'stop', 'spell', 'cut', 'lock'],
   ['stop', 'stop', 'cut', 'jump'],
   ['stop', 'cut', 'cut', 'close'],
   ['death', 'death', 'stop', 'close'],
+  ['death', 'death', 'death', 'spell'],
   ['lock', 'lock', 'spell', 'close'],
 ];
 
@@ -73,11 +76,13 @@ export class Mishaps {
   }
 
   #die(): void {
-    const process = this.#world.population.any();
+    const { population, disk, random } = this.#world;
+    const process = random.percent(80) ? population.any() : population.anyAlive();
     if (process === null) return;
     this.counts.deaths += 1;
     this.#trouble(0);
-    this.#world.population.die(process);
+    // Where several share a disk, they would all lose their power at once.
+    population.die(process, !disk.isShared && random.percent(30) ? 'power' : 'kill');
   }
 
   #stop(): void {

@@ -1,112 +1,9 @@
-// What the auditor knows: every hold as it was seen to be taken and to end, what each process was seen to be granted, and
-// what the database says. It shares no arithmetic with the meter.
+// What the auditor knows: of each process and its calls what was seen, and what the database says. It shares no arithmetic
+// with the meter.
 
 import type { SyncMessage, SyncReply } from '../../src/store/sync/exchange.ts';
 import type { Books } from './books.ts';
-
-/** How a number was in the last while. */
-class History {
-  readonly #marks: { atMs: number; value: number }[] = [];
-
-  note(atMs: number, value: number): void {
-    const last = this.#marks.at(-1);
-    if (last?.value === value) return;
-    this.#marks.push({ atMs, value });
-    if (this.#marks.length > 4_000) this.#marks.splice(0, 2_000);
-  }
-
-  /** The least and the most that it was at `sinceMs` and after it. */
-  since(sinceMs: number): { least: number; most: number } {
-    let least = Number.POSITIVE_INFINITY;
-    let most = Number.NEGATIVE_INFINITY;
-    for (let index = this.#marks.length - 1; index >= 0; index--) {
-      const { atMs, value } = this.#marks[index] as { atMs: number; value: number };
-      least = Math.min(least, value);
-      most = Math.max(most, value);
-      if (atMs < sinceMs) break;
-    }
-    return { least, most };
-  }
-}
-
-export interface HoldFacts {
-  readonly id: string;
-  readonly user: string;
-  /** '' or the limited key. */
-  readonly key: string;
-  readonly keyId: string | null;
-  readonly cost: number;
-  readonly life: Life;
-  state: 'open' | 'settled' | 'released' | 'gone';
-  isPosted: boolean;
-}
-
-/** What a process does with one lease. */
-export interface Part {
-  readonly user: string;
-  readonly key: string;
-  /** How much it had in use in the last while. */
-  readonly used: History;
-  /** Credits held by open calls. */
-  open: number;
-  /** Credits settled and not in the ledger. */
-  unposted: number;
-  /** Credits settled of which the process does not know that they are in the ledger. */
-  unheard: number;
-  /** What the process may use, by what it has said and heard. */
-  amount: number;
-  /** Costs of the calls in line. */
-  readonly waiting: { readonly cost: number; readonly sinceMs: number }[];
-  /** When it last heard that others were asked to give back. */
-  againMs: number;
-  /** The store's last no, as heard. */
-  no: { readonly need: number; readonly short: 'user' | 'key'; readonly heardMs: number } | null;
-}
-
-/** One process from its start to its end. */
-export class Life {
-  readonly slot: number;
-  readonly number: number;
-  state: 'running' | 'paused' | 'dead' | 'closed' = 'running';
-  isClosing = false;
-  /** How many charges it could not hand in before its end. */
-  lost = 0;
-  /** How long it was stopped, all in all. */
-  stoppedMs = 0;
-  /** How many charges it has settled without hearing that they are in the ledger. */
-  owed = 0;
-  /** The instance that it is at present. */
-  instance = '';
-  readonly parts = new Map<string, Part>();
-  /** What it had leased when it was fenced and has not claimed again, by lease. */
-  readonly claims = new Map<string, { readonly amount: number; readonly sinceMs: number }>();
-
-  constructor(slot: number, number: number) {
-    this.slot = slot;
-    this.number = number;
-  }
-
-  part(user: string, key: string): Part {
-    const name = `${user} ${key}`;
-    let part = this.parts.get(name);
-    if (part === undefined) {
-      part = {
-        user,
-        key,
-        used: new History(),
-        open: 0,
-        unposted: 0,
-        unheard: 0,
-        amount: 0,
-        waiting: [],
-        againMs: 0,
-        no: null,
-      };
-      this.parts.set(name, part);
-    }
-    return part;
-  }
-}
+import { History, type HoldFacts, type Life } from './life.ts';
 
 /** How long trouble is an excuse: until a process that has stopped is fenced, and what came late is over. */
 const troubleMs = 20_000;
@@ -143,14 +40,17 @@ export class Model {
     return this.nowMs - this.troubledMs > troubleMs;
   }
 
-  hold(hold: Omit<HoldFacts, 'state' | 'isPosted'>): void {
-    this.holds.set(hold.id, { ...hold, state: 'open', isPosted: false });
+  hold(hold: Pick<HoldFacts, 'id' | 'user' | 'key' | 'keyId' | 'cost' | 'life'>): void {
+    const never = Number.POSITIVE_INFINITY;
+    const begun = { state: 'open', isPosted: false, settledMs: never, heardMs: never, isAtRisk: false } as const;
+    this.holds.set(hold.id, { ...hold, ...begun });
     hold.life.part(hold.user, hold.key).open += hold.cost;
     this.noteFree(hold.user);
   }
 
   settle(hold: HoldFacts): void {
     hold.state = 'settled';
+    hold.settledMs = this.nowMs;
     const part = hold.life.part(hold.user, hold.key);
     part.open -= hold.cost;
     part.unposted += hold.cost;
@@ -193,6 +93,7 @@ export class Model {
     for (const { id, user } of charges) {
       const hold = this.holds.get(id);
       if (hold === undefined || !reply.done.has(user)) continue;
+      hold.heardMs = this.nowMs;
       life.part(user, hold.key).unheard -= hold.cost;
       life.owed -= 1;
     }
@@ -210,12 +111,40 @@ export class Model {
     for (const part of life.parts.values()) part.amount = part.open + part.unheard;
   }
 
-  /** All that it held is gone with it, and what it settled and did not hand in. */
-  die(life: Life): void {
+  /** The life that a message speaks for whose sender looks after it. */
+  spokenFor({ instance, charges }: SyncMessage): Life {
+    const [first] = charges;
+    const life = first && this.holds.get(first.id)?.life;
+    if (life === undefined) throw new Error('who speaks for another hands in its charges');
+    life.instance = instance;
+    return life;
+  }
+
+  /** All that it held is gone with it; what it settled is on its disk, but for the last `unsafeMs` and this very moment. */
+  die(life: Life, unsafeMs: number): void {
+    const safeUntilMs = life.doneUntilMs(this.nowMs) - unsafeMs;
     life.state = 'dead';
-    for (const hold of this.holds.values()) if (hold.life === life && hold.state === 'open') hold.state = 'gone';
+    for (const hold of this.holds.values()) {
+      if (hold.life !== life) continue;
+      if (hold.state === 'open') hold.state = 'gone';
+      hold.isAtRisk = hold.state === 'settled' && hold.settledMs >= safeUntilMs;
+      if (hold.state === 'settled' && hold.heardMs >= safeUntilMs) life.left += 1;
+    }
     for (const part of life.parts.values()) part.open = 0;
     this.noteAllFree();
+  }
+
+  /** It has ended in order; what it still owes stays on its disk. */
+  close(life: Life, lost: number): void {
+    life.state = 'closed';
+    life.lost = lost;
+    life.left = life.owed;
+  }
+
+  /** It looks after what those before it have left, if nobody else does. */
+  begin(life: Life): void {
+    const before = this.lives.filter((other) => other.hasEnded && other.dataDir === life.dataDir);
+    life.inherited = before.reduce((sum, { left }) => sum + left, 0);
   }
 
   noteAllFree(): void {

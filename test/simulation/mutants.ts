@@ -27,6 +27,7 @@ const message = 'meter/message.js';
 const grants = 'store/sync/grants.js';
 const exchange = 'store/sync/exchange.js';
 const statements = 'store/sync/statements.js';
+const journal = 'journal/journal.js';
 const asIfDropped = 'books.owed.remove(outgoing.charges);';
 const asIfNew = `books.owed.remove(outgoing.charges);
 for (const { charge, line } of outgoing.charges) {
@@ -34,6 +35,8 @@ for (const { charge, line } of outgoing.charges) {
 }`;
 const asDifference = '(before?.amount ?? ask.keep + ask.sending) - ask.given - ask.sending';
 
+const asIfOther =
+  'yield { ...entryOf(record.charge), charge: { ...record.charge, id: globalThis.crypto.randomUUID() } };';
 const asIfSettled = `settleHold(line.lease, hold.cost);
   const { chargeId: id, userId: user, keyId: key, cost, route, requestId } = hold;
   const charge = { id, user, key, cost, route, status: 500, requestId, at: this.#clock.date().toISOString() };
@@ -104,6 +107,37 @@ export const mutants: readonly Mutant[] = [
     'meter/sync.js',
     'while (owed.size > 0 && this.#clock.nowMs() < untilMs)',
     'while (false)',
+  ),
+  mutant('what others have left is not looked after', 'meter/open-meter.js', 'adoption.start();', ''),
+  mutant(
+    'charges are not written at the end of their turn',
+    journal,
+    'this.#isFlushDue = false; this.#flush();',
+    'this.#isFlushDue = false;',
+  ),
+  mutant(
+    'the disk is never told to keep what was written',
+    'journal/writer.js',
+    "else if (fsync === 'interval') this.#syncSoon();",
+    '',
+  ),
+  mutant(
+    'charges that others have left get new ids',
+    'journal/abandoned.js',
+    'yield entryOf(record.charge);',
+    asIfOther,
+  ),
+  mutant(
+    'what others have left is cleared away and not booked',
+    'journal/adoption.js',
+    'await this.#postOwed(journal);',
+    '',
+  ),
+  mutant(
+    'a half line hides the lines before it',
+    'journal/segment-reader.js',
+    'rest = rest.subarray(start);',
+    "if (rest.length > start && read < piece.length) throw new Error('half a line'); rest = rest.subarray(start);",
   ),
   {
     name: 'leases are changed by differences',

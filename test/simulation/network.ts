@@ -1,13 +1,13 @@
 // Carries messages between the processes and the store: each is the real code of the store on a real connection, carried
 // out at the time that its fate says, one after another or, on PostgreSQL, one inside another.
 
-import { join } from 'node:path';
 import type { StoreAsks, StoreDoor } from '../../src/store/sync/door.ts';
 import type { LockPolicy, SyncAnswer, SyncMessage } from '../../src/store/sync/exchange.ts';
 import { UsersLockedError } from '../../src/store/sync/transaction.ts';
 import type { Random } from '../helpers/random.ts';
 import type { Auditor, Complain } from './auditor.ts';
-import type { Life, Model } from './model.ts';
+import type { Life } from './life.ts';
+import type { Model } from './model.ts';
 import type { Stores } from './stores.ts';
 import { drain, type ProcessClock, type Timeline } from './timeline.ts';
 import type { Fate, Weather } from './weather.ts';
@@ -15,6 +15,8 @@ import type { Fate, Weather } from './weather.ts';
 /** A message under way. */
 interface Letter {
   readonly life: Life;
+  /** For whom it speaks: mostly for itself. */
+  readonly speaker: Life;
   readonly text: string;
   readonly message: SyncMessage | null;
   readonly locks: LockPolicy;
@@ -47,7 +49,18 @@ export class Network {
   readonly lockedUsers = new Set<string>();
   /** How many messages were ever sent. */
   sent = 0;
-  readonly seen = { exchanges: 0, stale: 0, overlaps: 0, skipped: 0, lost: 0, late: 0, noes: 0, agains: 0, fences: 0 };
+  readonly seen = {
+    exchanges: 0,
+    adoptions: 0,
+    stale: 0,
+    overlaps: 0,
+    skipped: 0,
+    lost: 0,
+    late: 0,
+    noes: 0,
+    agains: 0,
+    fences: 0,
+  };
   readonly #world: NetworkOptions;
   readonly #underWay = new Set<Letter>();
 
@@ -55,19 +68,11 @@ export class Network {
     this.#world = world;
   }
 
-  /** Where a process has its folder. */
-  folderOf(life: Life): string {
-    return join(this.#world.stores.folder, `p${life.number}-${life.slot}`);
-  }
-
   /** The door of a process, which hears by its clock. */
   doorOf(life: Life, clock: ProcessClock): StoreDoor {
     const real = this.#world.stores.doors[life.slot] as StoreAsks;
     return {
-      register: (instance) => {
-        life.instance = instance;
-        return this.#send(life, clock, 'register', () => real.register(instance));
-      },
+      register: (instance) => this.#send(life, clock, 'register', () => real.register(instance)),
       seqOf: (instance) => this.#send(life, clock, 'seqOf', () => real.seqOf(instance)),
       close: async () => {},
       fence: async (instance, seq) => {
@@ -87,7 +92,11 @@ export class Network {
     locks: LockPolicy,
   ): Promise<SyncAnswer> {
     const { model } = this.#world;
-    model.sent(life, message);
+    // Who looks after what others have left asks for no news.
+    const isOwn = message.since !== undefined;
+    const speaker = isOwn ? life : model.spokenFor(message);
+    if (isOwn) model.sent(life, message);
+    else this.seen.adoptions += 1;
     const answer = await this.#send(
       life,
       clock,
@@ -95,7 +104,9 @@ export class Network {
       (unlocked) => real.exchange(unlocked ?? message, locks),
       message,
       locks,
+      speaker,
     );
+    if (!isOwn) return answer;
     if (answer.stale) model.heardStale(life);
     else model.heard(life, message, answer);
     return answer;
@@ -108,6 +119,7 @@ export class Network {
     carryOut: (message: SyncMessage | null) => Promise<T>,
     message: SyncMessage | null = null,
     locks: LockPolicy = 'wait',
+    speaker = life,
   ): Promise<T> {
     const { timeline, weather, model, note } = this.#world;
     this.sent += 1;
@@ -115,7 +127,7 @@ export class Network {
       ? lockedOut
       : weather.fateOf(life.slot, timeline.nowMs, text.startsWith('fence'));
     if (fate.name !== 'good' || fate.heardAfterMs > 100) model.troubledMs = timeline.nowMs;
-    const letter: Letter = { life, text, message, locks, fate, carryOut, outcome: null };
+    const letter: Letter = { life, speaker, text, message, locks, fate, carryOut, outcome: null };
     note(`p${life.number} sends ${text} (${fate.name})`);
     if (fate.isLost) this.seen.lost += 1;
     if (fate.doneAfterMs !== null) {
@@ -207,10 +219,10 @@ export class Network {
 
   async #look(letters: readonly Letter[], lowered: ReadonlyMap<string, number>): Promise<void> {
     const exchanges = [];
-    for (const { life, message, outcome } of letters) {
+    for (const { life, speaker, message, outcome } of letters) {
       if (message === null || outcome === null || 'error' in outcome) continue;
       const answer = outcome.value as SyncAnswer;
-      exchanges.push({ life, message, answer });
+      exchanges.push({ life: speaker, message, answer });
       this.seen.exchanges += 1;
       if (answer.stale) this.seen.stale += 1;
       else for (const lease of answer.leases) this.#count(lease.answer);

@@ -4,7 +4,9 @@
 import type { Random } from '../helpers/random.ts';
 import type { Complain } from './auditor.ts';
 import type { CallAuditor } from './call-auditor.ts';
-import { type HoldFacts, Life, type Model } from './model.ts';
+import type { Death, Disk } from './disk.ts';
+import { type HoldFacts, Life } from './life.ts';
+import type { Model } from './model.ts';
 import type { Network } from './network.ts';
 import type { Key } from './operators.ts';
 import { type Caller, Process } from './process.ts';
@@ -14,6 +16,7 @@ export interface PopulationOptions {
   readonly timeline: Timeline;
   readonly random: Random;
   readonly network: Network;
+  readonly disk: Disk;
   readonly model: Model;
   readonly calls: CallAuditor;
   readonly complain: Complain;
@@ -42,8 +45,8 @@ export class Population {
   }
 
   start(slot: number): void {
-    const { timeline, random, model, note } = this.#world;
-    const life = new Life(slot, model.lives.length + 1);
+    const { timeline, random, model, disk, note } = this.#world;
+    const life = new Life(slot, model.lives.length + 1, disk.dataDirOf(slot));
     model.lives.push(life);
     const clock = new ProcessClock(timeline, 0.99 + random.below(200) / 10_000);
     const process = new Process(life, clock, this.counts, this.#world);
@@ -84,10 +87,25 @@ export class Population {
     };
   }
 
-  die(process: Process): void {
-    this.#world.note(`p${process.life.number} dies`);
-    process.die();
-    this.#replace(process.life.slot, 100 + this.#world.random.below(15_000));
+  /** A process that starts, serves or closes, by chance. */
+  anyAlive(): Process | null {
+    const alive = this.#slots.filter((process) => process !== null && !process.life.hasEnded);
+    return alive.length === 0 ? null : this.#world.random.of(alive);
+  }
+
+  /** It dies between two of its steps, soon or when it has charged for something, and is followed by another. */
+  die(process: Process, death: Death): void {
+    const { random, timeline, note } = this.#world;
+    const { life } = process;
+    const stepsLeft = random.of([0, 0, 1, 1, 2, 5, 20]);
+    const die = () => {
+      note(`p${life.number} dies by ${death}`);
+      process.die(death);
+      if (!life.isClosing) this.#replace(life.slot, 100 + random.below(15_000));
+    };
+    const dieSoon = () => process.clock.dieAfter(stepsLeft, die);
+    if (random.percent(70)) process.whenCharged = dieSoon;
+    timeline.after(process.whenCharged === null ? 0 : 1_500, dieSoon);
   }
 
   /** Stops for a while, as by SIGSTOP, and goes on as if nothing had been. */
@@ -148,7 +166,8 @@ export class Population {
       this.#slots.filter((process) => process?.isServing).map((process) => process?.life.instance),
     );
     const isFenced = this.#world.model.books.live.every(({ id }) => serving.has(id));
-    return serving.size === this.#slots.length && isFenced && this.#lost().length === 0;
+    const isHandedIn = this.#slots.every((process) => process?.unsentCharges === 0);
+    return serving.size === this.#slots.length && isFenced && isHandedIn && this.#lost().length === 0;
   }
 
   get isClosed(): boolean {
@@ -157,15 +176,19 @@ export class Population {
     );
   }
 
-  /** Whatever was settled by a process that lives, or has closed, is in the ledger. */
+  /** Whatever was settled is in the ledger, and those who serve know it, but for what a death may have taken along. */
   judgeCharges(): void {
+    for (const process of this.#slots) {
+      if (!process?.isServing || process.unsentCharges === 0) continue;
+      this.#world.complain('end', `process ${process.life.number} owes ${process.unsentCharges} charges still`);
+    }
     for (const { id, user, cost } of this.#lost()) {
       this.#world.complain('end', `the charge ${id} of ${cost} for ${user} is not in the ledger`);
     }
   }
 
   #lost(): HoldFacts[] {
-    return [...this.#world.model.unposted.values()].filter(({ life }) => life.state !== 'dead' && life.lost === 0);
+    return [...this.#world.model.unposted.values()].filter(({ isAtRisk }) => !isAtRisk);
   }
 
   close(): void {

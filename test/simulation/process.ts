@@ -3,13 +3,14 @@
 
 import pino from 'pino';
 import type { ErrorCode } from '../../src/errors.ts';
-import type { Files } from '../../src/journal/files.ts';
 import type { Hold, Meter, MeterObserver } from '../../src/meter/meter.ts';
 import { openMeter } from '../../src/meter/open-meter.ts';
 import type { Random } from '../helpers/random.ts';
 import type { Complain } from './auditor.ts';
 import type { CallAuditor, CallFacts } from './call-auditor.ts';
-import type { Life, Model } from './model.ts';
+import type { Death, Disk } from './disk.ts';
+import type { Life } from './life.ts';
+import type { Model } from './model.ts';
 import type { Network } from './network.ts';
 import type { ProcessClock, Timeline } from './timeline.ts';
 
@@ -17,6 +18,7 @@ export interface ProcessOptions {
   readonly timeline: Timeline;
   readonly random: Random;
   readonly network: Network;
+  readonly disk: Disk;
   readonly model: Model;
   readonly calls: CallAuditor;
   readonly complain: Complain;
@@ -36,16 +38,8 @@ export interface Caller {
   readonly patienceMs: number;
 }
 
-/** What a process writes down here is read by nobody: who has died is not followed by another in its folder. */
-const noDisk: Files = {
-  create: () => 0,
-  write: (_fd, bytes, from) => bytes.length - from,
-  truncate: () => {},
-  syncNow: () => {},
-  syncSoon: (_fd, done) => done(null),
-  close: () => {},
-  remove: () => {},
-};
+/** A process without power loses what the disk was not told to write yet: so often it is told. */
+const unsafeMs = { kill: 0, power: 105 } as const;
 
 export class Process {
   readonly life: Life;
@@ -53,12 +47,13 @@ export class Process {
   readonly served: Record<string, number>;
   /** It takes no more calls, and closes when those that it has are over. */
   isDraining = false;
+  /** What happens when it has charged for a call. */
+  whenCharged: (() => void) | null = null;
   readonly #world: ProcessOptions;
   readonly #open = new Map<string, { hold: Hold; succeeds: boolean }>();
   #meter: Meter | null = null;
   #waiting = 0;
   #isEnding = false;
-  #stoppedAtMs = 0;
 
   constructor(life: Life, clock: ProcessClock, served: Record<string, number>, world: ProcessOptions) {
     this.life = life;
@@ -81,7 +76,7 @@ export class Process {
 
   /** Starts as often as it takes: whoever watches over it starts it again when the store does not answer. */
   async start(): Promise<void> {
-    const { network, note } = this.#world;
+    const { network, disk, model, note } = this.#world;
     const observer: MeterObserver = {
       charged: () => {},
       refused: () => {},
@@ -92,10 +87,13 @@ export class Process {
       synced: () => {},
       silent: () => {},
     };
-    const journal = { dataDir: network.folderOf(this.life), fsync: 'never' as const, files: noDisk };
+    const { dataDir } = this.life;
+    const journal = { dataDir, fsync: 'interval' as const, files: disk.filesOf(this.life, this.clock) };
     const options = { log: pino({ level: 'silent' }), observer, clock: this.clock, journal };
     for (;;) {
       try {
+        disk.begin(this.life);
+        model.begin(this.life);
         this.#meter = await openMeter({ ...options, store: network.doorOf(this.life, this.clock) });
         note(`p${this.life.number} is up`);
         return;
@@ -191,6 +189,7 @@ export class Process {
     if (call.succeeds) {
       this.#world.model.settle(facts);
       this.#meter.settle(call.hold, 200);
+      this.whenCharged?.();
     } else {
       this.#world.model.release(facts);
       this.#meter.release(call.hold);
@@ -212,9 +211,15 @@ export class Process {
     if (this.#meter === null || this.life.state === 'dead') return;
     calls.judgeLines(this.life);
     const { holdsOpen, unsentCharges } = this.#meter.state();
-    const { owed } = this.life;
+    const { owed, inherited } = this.life;
     if (holdsOpen !== this.#open.size) complain(3, `${holdsOpen} holds are open, and ${this.#open.size} calls are`);
-    if (unsentCharges !== owed) complain(4, `${unsentCharges} charges are owed, and ${owed} were not acknowledged`);
+    if (unsentCharges < owed || unsentCharges > owed + inherited)
+      complain(4, `${unsentCharges} charges are owed, and ${owed} were not acknowledged, ${inherited} inherited`);
+  }
+
+  /** Charges that it owes the store, of its own and of others that it looks after, by its own word. */
+  get unsentCharges(): number {
+    return this.#meter?.state().unsentCharges ?? 0;
   }
 
   /** Credits that it has leased, by its own word. */
@@ -223,24 +228,23 @@ export class Process {
   }
 
   stop(): void {
-    this.#stoppedAtMs = this.#world.timeline.nowMs;
-    this.life.state = 'paused';
+    this.life.stop(this.#world.timeline.nowMs);
     this.clock.isPaused = true;
     this.#world.model.noteAllFree();
   }
 
   goOn(): void {
-    this.life.stoppedMs += this.#world.timeline.nowMs - this.#stoppedAtMs;
-    this.life.state = 'running';
+    this.life.goOn(this.#world.timeline.nowMs);
     this.#world.model.noteAllFree();
     this.clock.goOn();
   }
 
-  die(): void {
+  die(death: Death): void {
     this.clock.die();
     this.#open.clear();
     this.#waiting = 0;
-    this.#world.model.die(this.life);
+    this.#world.model.die(this.life, unsafeMs[death]);
+    this.#world.disk.crash(this.life, death);
   }
 
   /** Ends as a gateway does whose calls have ended. */
@@ -248,10 +252,10 @@ export class Process {
     const { complain, model } = this.#world;
     this.life.isClosing = true;
     void this.#meter?.close().then((lost) => {
-      this.life.state = 'closed';
-      this.life.lost = lost;
-      if (lost !== this.life.owed)
-        complain('end', `${lost} charges are lost by its word, and ${this.life.owed} by what was seen`);
+      const { owed, inherited } = this.life;
+      model.close(this.life, lost);
+      if (lost < owed || lost > owed + inherited)
+        complain('end', `${lost} charges are left by its word, and ${owed} by what was seen, ${inherited} inherited`);
       if (lost > 0 && model.isCalm) complain('end', `${lost} charges could not be handed in although all was well`);
     });
   }

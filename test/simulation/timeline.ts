@@ -84,6 +84,7 @@ export class ProcessClock implements Clock {
   /** Milliseconds by which the time of day is wrong. */
   wrongByMs = 0;
   #isDead = false;
+  #fate: { stepsLeft: number; readonly die: () => void } | null = null;
   #missed: (() => void)[] = [];
   readonly #timeline: Timeline;
   readonly #rate: number;
@@ -119,7 +120,16 @@ export class ProcessClock implements Clock {
   tell(run: () => void): void {
     if (this.#isDead) return;
     if (this.isPaused) this.#missed.push(run);
-    else run();
+    else if (this.#fate?.stepsLeft === 0) this.#fate.die();
+    else {
+      if (this.#fate !== null) this.#fate.stepsLeft -= 1;
+      run();
+    }
+  }
+
+  /** The process dies between two of its steps: after so many. */
+  dieAfter(stepsLeft: number, die: () => void): void {
+    this.#fate ??= { stepsLeft, die };
   }
 
   goOn(): void {

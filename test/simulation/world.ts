@@ -1,9 +1,11 @@
 // One world: some processes, some users with few credits, callers, operators, hands, and what goes wrong. One seed decides
 // everything, so that a world can be repeated exactly.
 
+import { join } from 'node:path';
 import { type Random, randomFrom } from '../helpers/random.ts';
 import { Auditor, type Violation } from './auditor.ts';
 import { CallAuditor } from './call-auditor.ts';
+import { Disk } from './disk.ts';
 import { Mishaps } from './mishaps.ts';
 import { Model } from './model.ts';
 import { Network } from './network.ts';
@@ -40,6 +42,7 @@ export class World {
   readonly #population: Population;
   readonly #operators: Operators;
   readonly #mishaps: Mishaps;
+  readonly #disk: Disk;
   readonly #violations: Violation[] = [];
   readonly #trace: string[] = [];
   readonly #isLoud: boolean;
@@ -63,7 +66,9 @@ export class World {
     const auditor = new Auditor(model, stores.books, complain);
     const calls = new CallAuditor(model, complain);
     const note = (text: string) => this.#note(text);
-    const parts = { timeline, random, weather, stores, model, auditor, calls, complain, note };
+    this.#disk = new Disk(join(stores.folder, 'disks'), random.percent(50), random);
+    const disk = this.#disk;
+    const parts = { timeline, disk, random, weather, stores, model, auditor, calls, complain, note };
     const network = new Network(parts);
     const slots = random.of([1, 2, 2, 3, 3, slotsMax]);
     this.#population = new Population(slots, { ...parts, network });
@@ -96,6 +101,7 @@ export class World {
     );
     await this.#runFor(15_000 + random.below(30_000));
     await this.#end();
+    this.#disk.remove();
     const { commits, excused, fencedAlive } = this.#auditor;
     const virtualMs = Math.round(this.#timeline.nowMs);
     const counts = { steps: this.#steps, virtualMs, commits, excused, fencedAlive, ...this.#network.seen };
@@ -104,7 +110,13 @@ export class World {
       temper,
       violations: this.#violations,
       trace: this.#trace,
-      counts: { ...counts, ...this.#population.counts, ...this.#operators.counts, ...this.#mishaps.counts },
+      counts: {
+        ...counts,
+        ...this.#population.counts,
+        ...this.#operators.counts,
+        ...this.#mishaps.counts,
+        ...this.#disk.counts,
+      },
     };
   }
 

@@ -1,0 +1,140 @@
+// What the auditor knows of one process and of its calls: each hold as it was seen to be taken and to end, and what the
+// process was seen to be granted.
+
+/** How a number was in the last while. */
+export class History {
+  readonly #marks: { atMs: number; value: number }[] = [];
+
+  note(atMs: number, value: number): void {
+    const last = this.#marks.at(-1);
+    if (last?.value === value) return;
+    this.#marks.push({ atMs, value });
+    if (this.#marks.length > 4_000) this.#marks.splice(0, 2_000);
+  }
+
+  /** The least and the most that it was at `sinceMs` and after it. */
+  since(sinceMs: number): { least: number; most: number } {
+    let least = Number.POSITIVE_INFINITY;
+    let most = Number.NEGATIVE_INFINITY;
+    for (let index = this.#marks.length - 1; index >= 0; index--) {
+      const { atMs, value } = this.#marks[index] as { atMs: number; value: number };
+      least = Math.min(least, value);
+      most = Math.max(most, value);
+      if (atMs < sinceMs) break;
+    }
+    return { least, most };
+  }
+}
+
+export interface HoldFacts {
+  readonly id: string;
+  readonly user: string;
+  /** '' or the limited key. */
+  readonly key: string;
+  readonly keyId: string | null;
+  readonly cost: number;
+  readonly life: Life;
+  state: 'open' | 'settled' | 'released' | 'gone';
+  isPosted: boolean;
+  settledMs: number;
+  /** When its own process heard that it is in the ledger. */
+  heardMs: number;
+  /** Its process died before it had to be on the disk. */
+  isAtRisk: boolean;
+}
+
+/** What a process does with one lease. */
+export interface Part {
+  readonly user: string;
+  readonly key: string;
+  /** How much it had in use in the last while. */
+  readonly used: History;
+  /** Credits held by open calls. */
+  open: number;
+  /** Credits settled and not in the ledger. */
+  unposted: number;
+  /** Credits settled of which the process does not know that they are in the ledger. */
+  unheard: number;
+  /** What the process may use, by what it has said and heard. */
+  amount: number;
+  /** Costs of the calls in line. */
+  readonly waiting: { readonly cost: number; readonly sinceMs: number }[];
+  /** When it last heard that others were asked to give back. */
+  againMs: number;
+  /** The store's last no, as heard. */
+  no: { readonly need: number; readonly short: 'user' | 'key'; readonly heardMs: number } | null;
+}
+
+/** One process from its start to its end. */
+export class Life {
+  readonly slot: number;
+  readonly number: number;
+  /** Where it has its folder, beside those that it looks after. */
+  readonly dataDir: string;
+  state: 'running' | 'paused' | 'dead' | 'closed' = 'running';
+  isClosing = false;
+  /** How many charges it could not hand in before its end: of its own, and of others that it looked after. */
+  lost = 0;
+  /** How long it was stopped, all in all, and when it was and went on the last time. */
+  stoppedMs = 0;
+  stoppedAtMs = 0;
+  wentOnAtMs = Number.NaN;
+  /** How many charges it has settled without hearing that they are in the ledger. */
+  owed = 0;
+  /** How many charges its journal may hold, at its end, that are not known there to be in the ledger. */
+  left = 0;
+  /** How many charges those before it have left, at most. */
+  inherited = 0;
+  /** The instance that it is at present, or that speaks for it after its end. */
+  instance = '';
+  readonly parts = new Map<string, Part>();
+  /** What it had leased when it was fenced and has not claimed again, by lease. */
+  readonly claims = new Map<string, { readonly amount: number; readonly sinceMs: number }>();
+
+  constructor(slot: number, number: number, dataDir: string) {
+    this.slot = slot;
+    this.number = number;
+    this.dataDir = dataDir;
+  }
+
+  get hasEnded(): boolean {
+    return this.state === 'dead' || this.state === 'closed';
+  }
+
+  stop(nowMs: number): void {
+    this.state = 'paused';
+    if (this.wentOnAtMs !== nowMs) this.stoppedAtMs = nowMs;
+  }
+
+  goOn(nowMs: number): void {
+    this.state = 'running';
+    this.stoppedMs += nowMs - this.stoppedAtMs;
+    this.wentOnAtMs = nowMs;
+  }
+
+  /** Until when it has done all that it had to do. */
+  doneUntilMs(nowMs: number): number {
+    return this.state === 'paused' || this.wentOnAtMs === nowMs ? this.stoppedAtMs : nowMs;
+  }
+
+  part(user: string, key: string): Part {
+    const name = `${user} ${key}`;
+    let part = this.parts.get(name);
+    if (part === undefined) {
+      part = {
+        user,
+        key,
+        used: new History(),
+        open: 0,
+        unposted: 0,
+        unheard: 0,
+        amount: 0,
+        waiting: [],
+        againMs: 0,
+        no: null,
+      };
+      this.parts.set(name, part);
+    }
+    return part;
+  }
+}
