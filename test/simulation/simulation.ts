@@ -3,6 +3,7 @@
 
 import type { Dialect } from '../helpers/databases.ts';
 import type { Violation } from './auditor.ts';
+import { drawFrom } from './chance.ts';
 import { openStores } from './stores.ts';
 import { World, type WorldReport } from './world.ts';
 
@@ -51,9 +52,11 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
   const isTimeLeft = () => performance.now() - startMs + longestMs < seconds * 1_000;
   try {
     while (broken === null && done < worlds && (done < Math.max(1, known.length) || isTimeLeft())) {
-      world = new World(known[done] ?? seed + done - known.length, stores, isLoud);
+      const worldSeed = known[done] ?? seed + done - known.length;
+      world = new World(worldSeed, stores, isLoud);
       const beganMs = performance.now();
-      const report = await world.run();
+      const letGo = drawFrom(worldSeed);
+      const report = await world.run().finally(letGo);
       longestMs = Math.max(longestMs, performance.now() - beganMs);
       done += 1;
       for (const [name, count] of Object.entries(report.counts)) counts[name] = (counts[name] ?? 0) + count;
