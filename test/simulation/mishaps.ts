@@ -29,9 +29,14 @@ const jumpsMs = [-2_000, 5_000, 3_600_000, -3_600_000, 365 * 86_400_000, -86_400
 
 type Kind = 'jump' | 'close' | 'death' | 'stop' | 'spell' | 'cut' | 'lock';
 const harmless: readonly Kind[] = ['jump', 'close', 'jump'];
+/** One at a time: whoever is fenced alive must have been watched without a break. */
+const lonely: readonly Kind[] = ['stop', 'stop', 'cut', 'jump'];
 /** What a world suffers from: of everything a little, or of one thing a lot. */
 const plagues: readonly (readonly Kind[])[] = [
   ['jump', 'close', 'death', 'death', 'stop', 'spell', 'cut', 'lock'],
+  lonely,
+  lonely,
+  lonely,
   ['stop', 'stop', 'cut', 'jump'],
   ['stop', 'cut', 'cut', 'close'],
   ['death', 'death', 'stop', 'close'],
@@ -48,6 +53,13 @@ export class Mishaps {
   constructor(world: MishapOptions) {
     this.#world = world;
     this.#kinds = world.random.of(plagues);
+  }
+
+  /** How long until the next. */
+  pauseMs(): number {
+    const { random, weather } = this.#world;
+    if (this.#kinds === lonely) return 1_000 + random.below(8_000);
+    return 200 + random.below(weather.temper === 'stormy' ? 3_000 : 6_000);
   }
 
   async happen(): Promise<void> {
@@ -90,7 +102,9 @@ export class Mishaps {
     const process = population.any();
     if (process === null) return;
     this.counts.stops += 1;
-    const forMs = random.of([30, 500, 3_000, 8_000 + random.below(1_500), 8_000 + random.below(1_500), 20_000]);
+    const aboutFenced = 8_000 + random.below(2_000);
+    const isLonely = this.#kinds === lonely;
+    const forMs = isLonely ? aboutFenced : random.of([30, 500, 3_000, aboutFenced, aboutFenced, 20_000]);
     this.#trouble(forMs);
     population.stop(process, forMs);
   }

@@ -43,7 +43,7 @@ export class Weather {
     if (nowMs < this.downUntilMs) return random.percent(60) ? this.#refused() : this.#silent();
     if (nowMs < (this.cutUntilMs.get(slot) ?? 0)) return random.percent(80) ? this.#silent() : this.#lostAnswer();
     if (random.percent(faultsOf[this.temper])) return this.#fault();
-    if (isPatient && random.percent(50)) return this.#good(1_900);
+    if (isPatient && random.percent(85)) return this.#good(1_900);
     return this.#good(nowMs < this.slowUntilMs ? 1_500 : random.of([1, 3, 20]));
   }
 

@@ -84,7 +84,6 @@ export class World {
 
   async run(): Promise<WorldReport> {
     const random = this.#random;
-    const { temper } = this.#weather;
     await this.#operators.begin();
     this.#population.begin(this.#operators.keys);
     this.#again(
@@ -97,7 +96,7 @@ export class World {
     );
     this.#again(
       () => this.#mishaps.happen(),
-      () => 200 + random.below(temper === 'stormy' ? 3_000 : 6_000),
+      () => this.#mishaps.pauseMs(),
     );
     await this.#runFor(15_000 + random.below(30_000));
     await this.#end();
@@ -107,7 +106,7 @@ export class World {
     const counts = { steps: this.#steps, virtualMs, commits, excused, fencedAlive, ...this.#network.seen };
     return {
       seed: this.#seed,
-      temper,
+      temper: this.#weather.temper,
       violations: this.#violations,
       trace: this.#trace,
       counts: {
