@@ -61,6 +61,11 @@ export class Disk {
     }
   }
 
+  /** It could not start, and has let go of all that it had locked. */
+  letGo(life: Life): void {
+    for (const [path, holder] of this.#holders) if (holder === life) this.#holders.delete(path);
+  }
+
   filesOf(life: Life, clock: Clock): Files {
     const open = new Map<number, OpenFile>();
     this.#files.set(life, open);

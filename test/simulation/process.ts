@@ -99,6 +99,7 @@ export class Process {
         return;
       } catch (error) {
         if ((error as { code?: string }).code !== 'ECONNRESET') throw error;
+        disk.letGo(this.life);
         await new Promise<void>((resolve) => void this.clock.after(500, resolve));
       }
     }
