@@ -190,6 +190,7 @@ export class Meter {
   release(hold: Hold): void {
     const line = this.#end(hold);
     releaseHold(line.lease, hold.cost);
+    if (line.lease.allowance > 0) this.#outage.released(line);
     this.#count(hold.userId, hold.route, 'failed');
     const nowMs = this.#clock.nowMs();
     if (nowMs < this.#books.holdsEndAtMs) serveLine(line, nowMs);

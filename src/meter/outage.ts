@@ -63,6 +63,11 @@ export class Outage {
     this.#terms.owed.forgetOthers();
   }
 
+  /** What is given back of an outage that is over is not sold again. */
+  released(line: Line): void {
+    if (!this.#allowed.has(line)) endAllowance(line.lease);
+  }
+
   /** The store is down: calls in line are admitted as far as lease and allowance go, the others refused. */
   serve(line: Line, nowMs: number): void {
     if (this.isServed) {

@@ -24,8 +24,10 @@ const silentAfterMs = 30_000;
 /** For how long locked users are passed over once a lock took too long. */
 const skipLockedMs = 3_000;
 const idleSweepMs = 5_000;
-/** How long `close` tries to hand in what is owed to a store that answers. Whoever stops the process has to wait for it. */
+/** How long `close` tries to hand in what is owed. Whoever stops the process has to wait for it. */
 export const closeMaxMs = 10_000;
+/** The same in an outage: what is in the journal need not wait for its end. */
+const closeDownMaxMs = 2_000;
 
 export interface SyncObserver {
   /** `isUp` is false when there was no reply. */
@@ -169,6 +171,7 @@ export class Sync {
         this.#chargesMax = Math.min(chargesMax, this.#chargesMax * 2);
         return answer;
       }
+      this.#liveness.answered();
       this.#beginAnew();
     } catch (error) {
       if (isBadData(error) && outgoing.charges.length > 0) {
@@ -277,10 +280,8 @@ export class Sync {
     this.#callOff?.();
     await this.#running;
     const { owed } = this.#books;
-    const untilMs = this.#clock.nowMs() + closeMaxMs;
-    // What is in the journal need not wait for a store that is down.
-    const mayGo = () => !this.isUp && owed.journal.fault === null;
-    while (owed.size > 0 && this.#clock.nowMs() < untilMs && !mayGo()) {
+    const untilMs = this.#clock.nowMs() + (this.isUp ? closeMaxMs : closeDownMaxMs);
+    while (owed.size > 0 && this.#clock.nowMs() < untilMs) {
       const before = owed.size;
       await this.#exchangeOnce();
       if (owed.size === before) await new Promise<void>((resolve) => void this.#clock.after(retryMs, resolve));

@@ -65,6 +65,7 @@ export class Auditor {
       // A charge of the same message may have asked anew: a trigger takes one that came late for an edit by hand.
       const emptied = answeredIn(after, commit.lowered.size === 0 ? before : after);
       this.#judgeNoes(after, exchange, emptied);
+      if (commit.lowered.size === 0) this.#judgeWords(after, exchange.answer);
     }
     model.noteAllFree();
   }
@@ -132,8 +133,8 @@ export class Auditor {
   }
 
   /**
-   * 2: nothing that is done raises what is leased above what there is, but for hands that lower it and processes that
-   * were fenced alive.
+   * 2: nothing that is done raises what is leased above what there is, but for hands that lower it, processes that were
+   * fenced alive, and what an outage has allowed.
    */
   #judgeLeases(before: Books, after: Books, { exchanges, lowered }: Commit): void {
     const excuses = new Map(lowered);
@@ -143,7 +144,7 @@ export class Auditor {
       if (!wasLive) this.#complain(2, `process ${life.number} was heard as an instance that is fenced`);
       for (const { user, key } of message.leases) {
         if (!answer.done.has(user)) continue;
-        const claim = claimOf(life, user, key);
+        const claim = claimOf(life, user, key) + life.part(user, key).beyond;
         life.claims.delete(`${user} ${key}`);
         for (const name of key === '' ? [user] : [user, key]) excuses.set(name, (excuses.get(name) ?? 0) + claim);
       }
@@ -178,6 +179,17 @@ export class Auditor {
     }
   }
 
+  /** What an outage will go by: the balance, and the sum of what is leased of it. */
+  #judgeWords({ users, leases }: Books, answer: SyncAnswer): void {
+    if (answer.stale) return;
+    for (const { user, balance, leased } of answer.leases) {
+      const credits = users.find(({ id }) => id === user)?.credits;
+      const sum = leases.reduce((all, lease) => all + (lease.user === user ? lease.amount : 0), 0);
+      if (balance === credits && leased === sum) continue;
+      this.#complain(2, `the store said that ${user} has ${balance}, ${leased} leased, and it is ${credits}, ${sum}`);
+    }
+  }
+
   /** 6: the store says no when what is free, and what leases hold that were not emptied by their owner's word, does not do. */
   #judgeNoes(
     { users, keys, leases }: Books,
@@ -207,15 +219,15 @@ export class Auditor {
     }
   }
 
-  /** 3: no process uses more than its lease in the database, unless it was fenced and has not claimed it yet. */
+  /** 3: no process uses more than its lease in the database, unless it was fenced or an outage allowed it, and has not claimed it yet. */
   #judgeUse(books: Books): void {
     const { leases } = books;
     const rows = new Map(leases.map(({ user, key, instance, amount }) => [`${user} ${key} ${instance}`, amount]));
     for (const life of this.#model.lives) {
       if (life.hasEnded || !isLive(books, life.instance)) continue;
-      for (const [name, { open, unposted }] of life.parts) {
+      for (const [name, { open, unposted, beyond }] of life.parts) {
         const row = rows.get(`${name} ${life.instance}`) ?? 0;
-        if (open + unposted > row + (life.claims.get(name)?.amount ?? 0)) {
+        if (open + unposted > row + (life.claims.get(name)?.amount ?? 0) + beyond) {
           this.#complain(3, `process ${life.number} uses ${open} + ${unposted} of ${name}, and its lease is ${row}`);
         }
       }

@@ -4,6 +4,7 @@ import type { ErrorCode } from '../../src/errors.ts';
 import type { Complain } from './auditor.ts';
 import type { Life, Part } from './life.ts';
 import type { Model } from './model.ts';
+import type { OutageAuditor } from './outage-auditor.ts';
 
 export interface CallFacts {
   readonly life: Life;
@@ -28,25 +29,23 @@ const slowMs = 6_000;
 export class CallAuditor {
   readonly #model: Model;
   readonly #complain: Complain;
+  readonly #outage: OutageAuditor;
 
-  constructor(model: Model, complain: Complain) {
+  constructor(model: Model, complain: Complain, outage: OutageAuditor) {
     this.#model = model;
     this.#complain = complain;
+    this.#outage = outage;
   }
 
   /** 7: whether the lease, by what was said and heard, covers the call, so that it has to be answered at once. */
   isCovered({ life, user, key, cost }: CallFacts): boolean {
     const part = life.part(user, key);
+    if (!this.#outage.hasToHold(life)) return false;
     return part.waiting.length === 0 && part.open + part.unheard + cost <= part.amount;
   }
 
-  /** 3: a hold was taken, out of a lease. */
   admitted(call: CallFacts): void {
-    const { life, user, key, cost } = call;
-    const part = life.part(user, key);
-    if (part.open + part.unheard + cost > part.amount) {
-      this.#complain(3, `process ${life.number} sold ${cost} of ${user} ${key} beyond its lease of ${part.amount}`);
-    }
+    this.#outage.admitted(call);
     this.#judgeWait(call);
   }
 
@@ -57,16 +56,20 @@ export class CallAuditor {
     else if (code === 'TG_SHUTTING_DOWN' && call.life.isClosing) return;
     else if (code !== 'TG_STORE_UNAVAILABLE' || this.#model.isCalm)
       this.#complain('program', `a call was refused with ${code}`);
+    else this.#outage.turnedAway(call);
     this.#judgeWait(call);
   }
 
   /** 6: a no comes from the store, is remembered for half a second, and is true. */
-  #judgeNo({ life, user, key, cost }: CallFacts, short: 'user' | 'key', isAtOnce: boolean): void {
+  #judgeNo(call: CallFacts, short: 'user' | 'key', isAtOnce: boolean): void {
+    const { life, user, key, cost } = call;
     const { nowMs } = this.#model;
     const part: Part = life.part(user, key);
     const { no } = part;
     const ageMs = isAtOnce ? rememberedMs * tolerance : 0;
-    if (no === null || no.short !== short || no.need > cost || nowMs - no.heardMs > ageMs) {
+    const isOfStore = no !== null && no.short === short && no.need <= cost && nowMs - no.heardMs <= ageMs;
+    if (!isOfStore && short === 'user' && this.#outage.maySayNo(call)) return;
+    if (!isOfStore) {
       this.#complain(6, `process ${life.number} refused ${cost} of ${user} ${key} without a no of the store`);
     }
     // What calls in flight give back counts when their process has told the store, which trouble may keep it from.

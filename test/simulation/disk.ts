@@ -15,6 +15,7 @@ import {
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../src/clock.ts';
 import type { Files } from '../../src/journal/files.ts';
+import { lockFile } from '../../src/store/file-lock.ts';
 import type { Random } from '../helpers/random.ts';
 import type { Life } from './life.ts';
 
@@ -56,8 +57,10 @@ export class Disk {
   begin(life: Life): void {
     for (const name of readdirSync(life.dataDir)) {
       const path = join(life.dataDir, name);
-      const holder = this.#holders.get(path);
-      if (holder === undefined || holder.state === 'closed') this.#holders.set(path, life);
+      const lock = lockFile(join(path, 'lock'));
+      if (lock === null) continue;
+      lock.release();
+      this.#holders.set(path, life);
     }
   }
 

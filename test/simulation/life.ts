@@ -57,12 +57,20 @@ export interface Part {
   unheard: number;
   /** What the process may use, by what it has said and heard. */
   amount: number;
+  /** By how much more it has used since it last heard of this lease: the allowance of an outage. */
+  beyond: number;
   /** Costs of the calls in line. */
   readonly waiting: { readonly cost: number; readonly sinceMs: number }[];
   /** When it last heard that others were asked to give back. */
   againMs: number;
   /** The store's last no, as heard. */
   no: { readonly need: number; readonly short: 'user' | 'key'; readonly heardMs: number } | null;
+}
+
+export interface Standing {
+  readonly credits: number;
+  /** What all instances have leased of them. */
+  readonly leased: number;
 }
 
 /** One process from its start to its end. */
@@ -88,6 +96,14 @@ export class Life {
   /** The instance that it is at present, or that speaks for it after its end. */
   instance = '';
   readonly parts = new Map<string, Part>();
+  /** When the store last answered, and when the last exchange was sent that it has answered. */
+  heardMs = Number.NEGATIVE_INFINITY;
+  answeredSentMs = Number.NEGATIVE_INFINITY;
+  /** What the store said last of each user, and how many instances there are: to this process, or those before it in its slot. */
+  standings = new Map<string, Standing>();
+  instances = 1;
+  /** What those who had ended before it began owed for certain, by user. */
+  owedBefore = new Map<string, number>();
   /** What it had leased when it was fenced and has not claimed again, by lease. */
   readonly claims = new Map<string, { readonly amount: number; readonly sinceMs: number }>();
 
@@ -112,6 +128,12 @@ export class Life {
     this.wentOnAtMs = nowMs;
   }
 
+  /** It knows what the last in its slot has heard. */
+  follow({ standings, instances }: Life): void {
+    this.standings = new Map(standings);
+    this.instances = instances;
+  }
+
   /** Until when it has done all that it had to do. */
   doneUntilMs(nowMs: number): number {
     return this.state === 'paused' || this.wentOnAtMs === nowMs ? this.stoppedAtMs : nowMs;
@@ -129,6 +151,7 @@ export class Life {
         unposted: 0,
         unheard: 0,
         amount: 0,
+        beyond: 0,
         waiting: [],
         againMs: 0,
         no: null,

@@ -84,12 +84,17 @@ export class Model {
       const carried = charges
         .map(({ id }) => this.holds.get(id))
         .filter((hold) => hold?.user === user && hold.key === key);
-      life.part(user, key).amount = keep + carried.reduce((sum, hold) => sum + (hold?.cost ?? 0), 0);
+      const part = life.part(user, key);
+      // In an outage it may keep more than it has: that is reserved when the answer is here.
+      part.amount = Math.min(part.amount, keep + carried.reduce((sum, hold) => sum + (hold?.cost ?? 0), 0));
     }
   }
 
   /** The process hears an answer. */
-  heard(life: Life, { charges, leases }: SyncMessage, reply: SyncReply): void {
+  heard(life: Life, { charges, leases }: SyncMessage, reply: SyncReply, sentMs: number): void {
+    life.heardMs = this.nowMs;
+    life.answeredSentMs = sentMs;
+    life.instances = reply.instances.length;
     for (const { id, user } of charges) {
       const hold = this.holds.get(id);
       if (hold === undefined || !reply.done.has(user)) continue;
@@ -97,9 +102,11 @@ export class Model {
       life.part(user, hold.key).unheard -= hold.cost;
       life.owed -= 1;
     }
-    for (const { user, key, amount, answer, short } of reply.leases) {
+    for (const { user, key, amount, answer, short, balance, leased } of reply.leases) {
+      life.standings.set(user, { credits: balance, leased });
       const part = life.part(user, key);
       part.amount = amount;
+      part.beyond = Math.max(0, part.open + part.unheard - amount);
       const need = leases.find((ask) => ask.user === user && ask.key === key)?.need ?? 0;
       if (answer === 'again') part.againMs = this.nowMs;
       if (answer === 'no') part.no = { need, short: short ?? 'user', heardMs: this.nowMs };
@@ -108,6 +115,7 @@ export class Model {
 
   /** The process hears that it was taken for dead. */
   heardStale(life: Life): void {
+    life.heardMs = this.nowMs;
     for (const part of life.parts.values()) part.amount = part.open + part.unheard;
   }
 
@@ -145,6 +153,10 @@ export class Model {
   begin(life: Life): void {
     const before = this.lives.filter((other) => other.hasEnded && other.dataDir === life.dataDir);
     life.inherited = before.reduce((sum, { left }) => sum + left, 0);
+    life.owedBefore.clear();
+    for (const hold of this.unposted.values()) {
+      if (before.includes(hold.life) && !hold.isAtRisk) add(life.owedBefore, hold.user, hold.cost);
+    }
   }
 
   noteAllFree(): void {

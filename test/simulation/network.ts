@@ -91,7 +91,8 @@ export class Network {
     message: SyncMessage,
     locks: LockPolicy,
   ): Promise<SyncAnswer> {
-    const { model } = this.#world;
+    const { model, timeline } = this.#world;
+    const sentMs = timeline.nowMs;
     // Who looks after what others have left asks for no news.
     const isOwn = message.since !== undefined;
     const speaker = isOwn ? life : model.spokenFor(message);
@@ -108,7 +109,7 @@ export class Network {
     );
     if (!isOwn) return answer;
     if (answer.stale) model.heardStale(life);
-    else model.heard(life, message, answer);
+    else model.heard(life, message, answer, sentMs);
     return answer;
   }
 

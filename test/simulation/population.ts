@@ -9,6 +9,7 @@ import { type HoldFacts, Life } from './life.ts';
 import type { Model } from './model.ts';
 import type { Network } from './network.ts';
 import type { Key } from './operators.ts';
+import type { WhenDown } from './outage-auditor.ts';
 import { type Caller, Process } from './process.ts';
 import { ProcessClock, type Timeline } from './timeline.ts';
 
@@ -20,6 +21,7 @@ export interface PopulationOptions {
   readonly model: Model;
   readonly calls: CallAuditor;
   readonly complain: Complain;
+  readonly whenDown: WhenDown;
   readonly note: (text: string) => void;
 }
 
@@ -49,7 +51,7 @@ export class Population {
     const life = new Life(slot, model.lives.length + 1, disk.dataDirOf(slot));
     model.lives.push(life);
     const clock = new ProcessClock(timeline, 0.99 + random.below(200) / 10_000);
-    const process = new Process(life, clock, this.counts, this.#world);
+    const process = new Process(life, clock, this.counts, this.#world, this.#slots[slot] ?? null);
     this.#slots[slot] = process;
     note(`p${life.number} starts in slot ${slot}`);
     void process.start();
@@ -182,8 +184,9 @@ export class Population {
       if (!process?.isServing || process.unsentCharges === 0) continue;
       this.#world.complain('end', `process ${process.life.number} owes ${process.unsentCharges} charges still`);
     }
-    for (const { id, user, cost } of this.#lost()) {
-      this.#world.complain('end', `the charge ${id} of ${cost} for ${user} is not in the ledger`);
+    for (const { id, user, cost, life, settledMs } of this.#lost()) {
+      const by = `process ${life.number} at ${settledMs}`;
+      this.#world.complain('end', `the charge ${id} of ${cost} for ${user}, by ${by}, is not in the ledger`);
     }
   }
 

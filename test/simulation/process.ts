@@ -3,6 +3,7 @@
 
 import pino from 'pino';
 import type { ErrorCode } from '../../src/errors.ts';
+import { LastKnown } from '../../src/fallback/last-known.ts';
 import type { Hold, Meter, MeterObserver } from '../../src/meter/meter.ts';
 import { openMeter } from '../../src/meter/open-meter.ts';
 import type { Random } from '../helpers/random.ts';
@@ -12,6 +13,7 @@ import type { Death, Disk } from './disk.ts';
 import type { Life } from './life.ts';
 import type { Model } from './model.ts';
 import type { Network } from './network.ts';
+import type { WhenDown } from './outage-auditor.ts';
 import type { ProcessClock, Timeline } from './timeline.ts';
 
 export interface ProcessOptions {
@@ -22,6 +24,7 @@ export interface ProcessOptions {
   readonly model: Model;
   readonly calls: CallAuditor;
   readonly complain: Complain;
+  readonly whenDown: WhenDown;
   readonly note: (text: string) => void;
 }
 
@@ -50,16 +53,30 @@ export class Process {
   /** What happens when it has charged for a call. */
   whenCharged: (() => void) | null = null;
   readonly #world: ProcessOptions;
+  /** Its file is kept up to date at all times. */
+  readonly #known: LastKnown;
   readonly #open = new Map<string, { hold: Hold; succeeds: boolean }>();
   #meter: Meter | null = null;
   #waiting = 0;
   #isEnding = false;
 
-  constructor(life: Life, clock: ProcessClock, served: Record<string, number>, world: ProcessOptions) {
+  /** `before`: the last in its slot, of which it finds what was known of callers. */
+  constructor(
+    life: Life,
+    clock: ProcessClock,
+    served: Record<string, number>,
+    world: ProcessOptions,
+    before: Process | null,
+  ) {
     this.life = life;
     this.clock = clock;
     this.served = served;
     this.#world = world;
+    this.#known = new LastKnown(() => clock.date().getTime());
+    if (before === null) return;
+    life.follow(before.life);
+    for (const [user, standing] of before.#known.standings.entries()) this.#known.standings.set(user, standing);
+    this.#known.noteInstances(before.#known.instances);
   }
 
   get isServing(): boolean {
@@ -76,7 +93,7 @@ export class Process {
 
   /** Starts as often as it takes: whoever watches over it starts it again when the store does not answer. */
   async start(): Promise<void> {
-    const { network, disk, model, note } = this.#world;
+    const { network, disk, model, note, whenDown } = this.#world;
     const observer: MeterObserver = {
       charged: () => {},
       refused: () => {},
@@ -89,7 +106,8 @@ export class Process {
     };
     const { dataDir } = this.life;
     const journal = { dataDir, fsync: 'interval' as const, files: disk.filesOf(this.life, this.clock) };
-    const options = { log: pino({ level: 'silent' }), observer, clock: this.clock, journal };
+    const outage = { whenDown, known: this.#known };
+    const options = { log: pino({ level: 'silent' }), observer, clock: this.clock, journal, outage };
     for (;;) {
       try {
         disk.begin(this.life);

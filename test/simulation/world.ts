@@ -10,6 +10,7 @@ import { Mishaps } from './mishaps.ts';
 import { Model } from './model.ts';
 import { Network } from './network.ts';
 import { Operators } from './operators.ts';
+import { OutageAuditor } from './outage-auditor.ts';
 import { Population } from './population.ts';
 import { type Stores, slotsMax } from './stores.ts';
 import { drain, Timeline } from './timeline.ts';
@@ -38,6 +39,7 @@ export class World {
   readonly #weather: Weather;
   readonly #model: Model;
   readonly #auditor: Auditor;
+  readonly #outage: OutageAuditor;
   readonly #network: Network;
   readonly #population: Population;
   readonly #operators: Operators;
@@ -64,17 +66,20 @@ export class World {
     const timeline = this.#timeline;
     const model = new Model(users, timeline);
     const auditor = new Auditor(model, stores.books, complain);
-    const calls = new CallAuditor(model, complain);
+    const outage = new OutageAuditor(model, complain, seed % 4 === 0 ? 'refuse' : 'serve');
+    const calls = new CallAuditor(model, complain, outage);
     const note = (text: string) => this.#note(text);
     this.#disk = new Disk(join(stores.folder, 'disks'), random.percent(50), random);
     const disk = this.#disk;
     const parts = { timeline, disk, random, weather, stores, model, auditor, calls, complain, note };
+    const { whenDown } = outage;
     const network = new Network(parts);
     const slots = random.of([1, 2, 2, 3, 3, slotsMax]);
-    this.#population = new Population(slots, { ...parts, network });
+    this.#population = new Population(slots, { ...parts, network, whenDown });
     this.#operators = new Operators({ ...parts, network });
     this.#mishaps = new Mishaps({ ...parts, network, population: this.#population });
     [this.#weather, this.#model, this.#auditor, this.#network] = [weather, model, auditor, network];
+    this.#outage = outage;
   }
 
   /** Takes note of an error that nobody expected. */
@@ -115,6 +120,7 @@ export class World {
         ...this.#operators.counts,
         ...this.#mishaps.counts,
         ...this.#disk.counts,
+        allowed: this.#outage.allowed,
       },
     };
   }

@@ -1,0 +1,102 @@
+// Judges what is sold while a process does not hear from the store: no more than its leases and, once for each outage, a fair
+// part of what nobody had reserved; or nothing, as the world has chosen.
+
+import type { Complain } from './auditor.ts';
+import type { CallFacts } from './call-auditor.ts';
+import type { Life } from './life.ts';
+import type { Model } from './model.ts';
+
+export type WhenDown = 'serve' | 'refuse';
+
+/** A store that is silent for so long may be taken for down, and for so long it has to be. Clocks differ a little. */
+const downFromMs = 1_900;
+const downForCertainMs = 5_000;
+/** So long after it sent the last message that was answered a process that refuses takes holds, and not longer. */
+const holdsMs = 6_000;
+const tolerance = 1.05;
+
+export class OutageAuditor {
+  readonly #model: Model;
+  readonly #complain: Complain;
+  readonly whenDown: WhenDown;
+  /** How many calls were served beyond a lease. */
+  allowed = 0;
+
+  constructor(model: Model, complain: Complain, whenDown: WhenDown) {
+    this.#model = model;
+    this.#complain = complain;
+    this.whenDown = whenDown;
+  }
+
+  /** Whether the process may take the store for down. */
+  mayBeDown(life: Life): boolean {
+    return this.#model.nowMs - life.heardMs >= downFromMs;
+  }
+
+  /** Whether the process has to serve what its leases cover. */
+  hasToHold(life: Life): boolean {
+    if (this.whenDown === 'serve') return true;
+    return !this.mayBeDown(life) && this.#model.nowMs - life.answeredSentMs < holdsMs / tolerance;
+  }
+
+  /** Whether it has to take it for down. */
+  #isDown(life: Life): boolean {
+    const silentMs = this.#model.nowMs - life.heardMs;
+    const awakeMs = this.#model.nowMs - (life.stoppedMs === 0 ? 0 : life.wentOnAtMs);
+    return silentMs >= downForCertainMs && awakeMs >= downForCertainMs;
+  }
+
+  /** By how much more than its lease may be in use. */
+  #allowanceOf(life: Life, user: string, key: string): number {
+    const standing = life.standings.get(user);
+    if (this.whenDown === 'refuse' || key !== '' || standing === undefined) return 0;
+    const owed = this.#hasHeard(life) ? 0 : (life.owedBefore.get(user) ?? 0);
+    return Math.max(0, Math.floor((standing.credits - standing.leased) / life.instances) - owed);
+  }
+
+  #hasHeard({ answeredSentMs }: Life): boolean {
+    return answeredSentMs > Number.NEGATIVE_INFINITY;
+  }
+
+  /** 2 and 3: a hold was taken. */
+  admitted({ life, user, key, cost }: CallFacts): void {
+    const part = life.part(user, key);
+    const beyond = part.open + part.unheard + cost - part.amount;
+    const unheardForMs = this.#model.nowMs - life.answeredSentMs;
+    if (this.whenDown === 'refuse' && unheardForMs > holdsMs * tolerance)
+      this.#complain(
+        2,
+        `process ${life.number} sold ${cost} of ${user}, and has heard of nothing for ${unheardForMs} ms`,
+      );
+    if (beyond <= 0) return;
+    const allowance = this.mayBeDown(life) ? this.#allowanceOf(life, user, key) : 0;
+    if (beyond > allowance) {
+      const terms = `its lease of ${part.amount} and ${allowance} that an outage allows`;
+      this.#complain(3, `process ${life.number} sold ${cost} of ${user} ${key} beyond ${terms}`);
+    }
+    this.allowed += 1;
+    part.beyond = Math.max(part.beyond, beyond);
+  }
+
+  /** Whether a process that does not hear from the store may say so by itself that a user has not got as much. */
+  maySayNo({ life, user, cost }: CallFacts): boolean {
+    const standing = life.standings.get(user);
+    if (this.whenDown === 'refuse' || standing === undefined || !this.mayBeDown(life)) return false;
+    // What is owed by those before it is known to be there, and not how much of it.
+    if (!this.#hasHeard(life) || life.inherited > 0) return true;
+    const parts = [...life.parts.values()].filter((part) => part.user === user);
+    // Of those who waited in line some may have been served a moment ago.
+    if (parts.some(({ waiting }) => waiting.length > 0)) return true;
+    return standing.credits - parts.reduce((used, part) => used + part.open + part.unheard, 0) < cost;
+  }
+
+  /** Somebody was turned away because the store does not answer. */
+  turnedAway({ life, user, key, cost }: CallFacts): void {
+    if (!this.#isDown(life) || !this.#hasHeard(life) || life.inherited > 0) return;
+    const part = life.part(user, key);
+    if (part.waiting.length > 0) return;
+    const left = part.amount + this.#allowanceOf(life, user, key) - part.open - part.unheard;
+    if (this.whenDown === 'serve' && left >= cost)
+      this.#complain(6, `process ${life.number} turned ${cost} of ${user} ${key} away, and ${left} were left`);
+  }
+}
