@@ -28,6 +28,7 @@ const grants = 'store/sync/grants.js';
 const exchange = 'store/sync/exchange.js';
 const statements = 'store/sync/statements.js';
 const journal = 'journal/journal.js';
+const outage = 'meter/outage.js';
 const asIfDropped = 'books.owed.remove(outgoing.charges);';
 const asIfNew = `books.owed.remove(outgoing.charges);
 for (const { charge, line } of outgoing.charges) {
@@ -66,14 +67,19 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'unsent credits do not count as used',
     lease,
-    'return lease.amount - lease.held - lease.unsent;',
-    'return lease.amount - lease.held;',
+    'lease.held + lease.unsent + cost > lease.amount + lease.allowance',
+    'lease.held + cost > lease.amount + lease.allowance',
   ),
-  mutant('a message gives up what it gives up when it is answered', lease, 'lease.amount = keep + sending;', ''),
+  mutant(
+    'a message gives up what it gives up when it is answered',
+    lease,
+    'lease.amount = Math.min(lease.amount, keep + sending);',
+    '',
+  ),
   mutant(
     'who was fenced keeps what is idle',
     lease,
-    'lease.amount = lease.held + lease.unsent; lease.isEmptied = true;',
+    'lease.amount = lease.held + lease.unsent; lease.allowance = 0; lease.isEmptied = true;',
     '',
   ),
   mutant(
@@ -145,13 +151,36 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: lease,
-        find: 'lease.amount = keep + sending;',
+        find: 'lease.amount = Math.min(lease.amount, keep + sending);',
         replace: 'const given = lease.amount - keep - sending; lease.amount = keep + sending;',
       },
       { file: lease, find: 'emptied: isEmptied,', replace: 'emptied: isEmptied, given, sending,' },
       { file: grants, find: 'amount: ask.keep, recall', replace: `amount: Math.max(0, ${asDifference}), recall` },
     ],
   },
+  mutant(
+    'an allowance is as much as there was, whoever has reserved it',
+    outage,
+    'Math.floor((credits - leased) / instances)',
+    'Math.floor(credits / instances)',
+  ),
+  mutant(
+    'every instance allows all of it',
+    outage,
+    'Math.floor((credits - leased) / instances)',
+    'Math.floor(credits - leased)',
+  ),
+  mutant('an allowance is renewed at a restart', outage, '/ instances) - unposted)', '/ instances))'),
+  mutant('an allowance is there before the store is down', 'meter/meter.js', 'if (!isUp) this.#outage', 'this.#outage'),
+  mutant('an allowance outlives its outage', outage, 'endAllowance(line.lease); if', 'if'),
+  mutant('a limited key has an allowance', outage, "if (key === '')", 'if (true)'),
+  mutant('who refuses sells on', outage, 'this.#books.holdsEndAtMs = sentAtMs + holdsMs;', ''),
+  mutant(
+    'an outage turns away whom it should serve',
+    outage,
+    'this.#allow(line); serveLine(line, nowMs);',
+    'serveLine(line, nowMs);',
+  ),
   mutant('late messages are heard', statements, 'AND seq <', 'AND 0 <'),
   mutant('the fenced are heard', statements, 'AND NOT fenced RETURNING id', 'RETURNING id'),
   mutant('an instance is fenced that has moved on', 'store/instances.js', 'if (seq !== null)', 'if (false)'),
