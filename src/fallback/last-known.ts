@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import type { CallerIdentity } from '../store/identities.ts';
 import type { Change } from '../store/sync/exchange.ts';
+import type { LeaseAnswer } from '../store/sync/grants.ts';
 import { type Dated, Recent } from './recent.ts';
 
 /** Behind an API key, by its hash. */
@@ -111,6 +112,11 @@ export class LastKnown {
   noteStanding(user: string, credits: number, leased: number): void {
     this.standings.set(user, { credits, leased, atMs: this.#now() });
     this.#isNews();
+  }
+
+  /** Notes what a reply says of users. */
+  noteAnswers(answers: readonly LeaseAnswer[]): void {
+    for (const { user, balance, leased } of answers) this.noteStanding(user, balance, leased);
   }
 
   noteInstances(instances: number): void {

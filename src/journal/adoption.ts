@@ -8,7 +8,7 @@ import type { Clock } from '../clock.ts';
 import { isBadData } from '../store/outage.ts';
 import type { StoreDoor } from '../store/sync/door.ts';
 import { chargesMax, type LockPolicy, type SyncAnswer, usersMax } from '../store/sync/exchange.ts';
-import type { LeaseAsk } from '../store/sync/grants.ts';
+import type { LeaseAnswer, LeaseAsk } from '../store/sync/grants.ts';
 import { UsersLockedError } from '../store/sync/transaction.ts';
 import { AbandonedJournal, owedName } from './abandoned.ts';
 import { type InstanceFolder, pathsOfFolders } from './folder.ts';
@@ -24,6 +24,8 @@ export interface AdoptionOptions {
   readonly clock: Clock;
   readonly log: BaseLogger;
   readonly setAside: SetAside;
+  /** Hears how users stand once charges are posted. */
+  readonly heard?: (answers: readonly LeaseAnswer[]) => void;
 }
 
 /** Who speaks, and how far it has got. */
@@ -199,6 +201,8 @@ export class Adoption {
           await this.#pause();
           continue;
         }
+        // First, so that what is not owed any more is gone from what a user has.
+        this.#options.heard?.(reply.leases);
         const done = left.filter(({ charge }) => reply.done.has(charge.user));
         this.#settle(journal, done);
         left = left.filter((entry) => !done.includes(entry));

@@ -11,6 +11,7 @@ import { lockAbandonedFolders, makeInstanceFolder, pathsOfFolders } from '../jou
 import { SetAside } from '../journal/set-aside.ts';
 import type { FsyncPolicy } from '../journal/writer.ts';
 import type { StoreDoor } from '../store/sync/door.ts';
+import type { LeaseAnswer } from '../store/sync/grants.ts';
 import { type Books, openBooks } from './books.ts';
 import { Meter, type MeterObserver } from './meter.ts';
 import { Outage, type OutageTerms } from './outage.ts';
@@ -45,10 +46,13 @@ export async function openMeter({ clock = systemClock, ...options }: MeterOption
   const instance = uuidv7();
   const setAside = new SetAside(journal.dataDir, log, () => observer.setAside());
   const abandoned = lockAbandonedFolders(journal.dataDir);
-  const adoption = new Adoption(abandoned, { store, clock, log, setAside });
+  const known = options.outage?.known ?? new LastKnown(() => clock.date().getTime());
+  const heard = (answers: readonly LeaseAnswer[]) => known.noteAnswers(answers);
+  const adoption = new Adoption(abandoned, { store, clock, log, setAside, heard });
   await adoption.open();
   const folder = makeInstanceFolder(journal.dataDir);
-  const terms = termsOf(options, adoption, clock);
+  // By default calls are served by what this process itself has heard.
+  const terms: OutageTerms = { whenDown: 'serve', keep: null, owed: adoption, ...options.outage, known };
   let books: Books | null = null;
   let keeper: Pick<Fallback, 'start' | 'close'> | null = null;
   try {
@@ -56,7 +60,7 @@ export async function openMeter({ clock = systemClock, ...options }: MeterOption
     const outage = new Outage(books, terms);
     const sync = new Sync(books, { instance, store, setAside, clock, log, observer, outage });
     await sync.start();
-    const isColdStart = !sync.isUp;
+    const isColdStart = !sync.hasHeard;
     // What others beside this process know and owe is read only where nobody else can tell.
     if (isColdStart) await adoption.takeStockOfOthers(journal.dataDir);
     const others = isColdStart ? pathsOfFolders(journal.dataDir) : abandoned.map(({ path }) => path);
@@ -71,10 +75,4 @@ export async function openMeter({ clock = systemClock, ...options }: MeterOption
     await adoption.stop();
     throw error;
   }
-}
-
-/** By default calls are served by what this process itself has heard. */
-function termsOf({ outage }: MeterOptions, adoption: Adoption, clock: Clock): OutageTerms {
-  const known = outage?.known ?? new LastKnown(() => clock.date().getTime());
-  return { whenDown: 'serve', keep: null, owed: adoption, ...outage, known };
 }

@@ -50,7 +50,7 @@ export class Outage {
     }
     const { known } = this.#terms;
     known.noteInstances(instances.length);
-    for (const { user, balance, leased } of leases) known.noteStanding(user, balance, leased);
+    known.noteAnswers(leases);
   }
 
   /** The store answers: allowances end. What is in use of one is told in the next messages, which always get it. */

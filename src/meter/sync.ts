@@ -111,6 +111,11 @@ export class Sync {
     return this.#liveness.isUp;
   }
 
+  /** Whether a message of this process was ever answered. */
+  get hasHeard(): boolean {
+    return this.#mark !== null;
+  }
+
   /** Whether the database answers and cannot be used, as when its tables are another program's. */
   get isUnusable(): boolean {
     return this.#registration.isRefused;

@@ -65,7 +65,7 @@ export class Auditor {
       // A charge of the same message may have asked anew: a trigger takes one that came late for an edit by hand.
       const emptied = answeredIn(after, commit.lowered.size === 0 ? before : after);
       this.#judgeNoes(after, exchange, emptied);
-      if (commit.lowered.size === 0) this.#judgeWords(after, exchange.answer);
+      if (commit.lowered.size === 0) this.#judgeWords(before, after, exchange.answer);
     }
     model.noteAllFree();
   }
@@ -180,12 +180,17 @@ export class Auditor {
   }
 
   /** What an outage will go by: the balance, and the sum of what is leased of it. */
-  #judgeWords({ users, leases }: Books, answer: SyncAnswer): void {
+  #judgeWords(before: Books, after: Books, answer: SyncAnswer): void {
     if (answer.stale) return;
     for (const { user, balance, leased } of answer.leases) {
-      const credits = users.find(({ id }) => id === user)?.credits;
-      const sum = leases.reduce((all, lease) => all + (lease.user === user ? lease.amount : 0), 0);
-      if (balance === credits && leased === sum) continue;
+      const credits = after.users.find(({ id }) => id === user)?.credits;
+      const sum = leasedOf(user, after.leases);
+      // Of those who were fenced meanwhile it may have counted the leases.
+      const fenced = leasedOf(
+        user,
+        before.leases.filter(({ instance }) => !isLive(after, instance)),
+      );
+      if (balance === credits && leased >= sum && leased <= sum + fenced) continue;
       this.#complain(2, `the store said that ${user} has ${balance}, ${leased} leased, and it is ${credits}, ${sum}`);
     }
   }
@@ -233,6 +238,10 @@ export class Auditor {
       }
     }
   }
+}
+
+function leasedOf(user: string, leases: Books['leases']): number {
+  return leases.reduce((sum, lease) => sum + (lease.user === user ? lease.amount : 0), 0);
 }
 
 /** What a process that was fenced may claim: what its calls have used since, and no more than it had. */

@@ -1,6 +1,8 @@
 // What the auditor knows of one process and of its calls: each hold as it was seen to be taken and to end, and what the
 // process was seen to be granted.
 
+import type { SyncReply } from '../../src/store/sync/exchange.ts';
+
 /** How a number was in the last while. */
 export class History {
   readonly #marks: { atMs: number; value: number }[] = [];
@@ -132,6 +134,10 @@ export class Life {
   follow({ standings, instances }: Life): void {
     this.standings = new Map(standings);
     this.instances = instances;
+  }
+
+  hearStandings({ leases }: SyncReply): void {
+    for (const { user, balance, leased } of leases) this.standings.set(user, { credits: balance, leased });
   }
 
   /** Until when it has done all that it had to do. */

@@ -102,8 +102,7 @@ export class Model {
       life.part(user, hold.key).unheard -= hold.cost;
       life.owed -= 1;
     }
-    for (const { user, key, amount, answer, short, balance, leased } of reply.leases) {
-      life.standings.set(user, { credits: balance, leased });
+    for (const { user, key, amount, answer, short } of reply.leases) {
       const part = life.part(user, key);
       part.amount = amount;
       part.beyond = Math.max(0, part.open + part.unheard - amount);

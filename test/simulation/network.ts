@@ -107,6 +107,7 @@ export class Network {
       locks,
       speaker,
     );
+    if (!answer.stale) life.hearStandings(answer);
     if (!isOwn) return answer;
     if (answer.stale) model.heardStale(life);
     else model.heard(life, message, answer, sentMs);
