@@ -3,7 +3,7 @@
 
 import type { Complain } from './auditor.ts';
 import type { CallFacts } from './call-auditor.ts';
-import type { Life } from './life.ts';
+import type { Life, Part } from './life.ts';
 import type { Model } from './model.ts';
 
 export type WhenDown = 'serve' | 'refuse';
@@ -87,7 +87,9 @@ export class OutageAuditor {
     const parts = [...life.parts.values()].filter((part) => part.user === user);
     // Of those who waited in line some may have been served a moment ago.
     if (parts.some(({ waiting }) => waiting.length > 0)) return true;
-    return standing.credits - parts.reduce((used, part) => used + part.open + part.unheard, 0) < cost;
+    // Callers who have left in the meantime have given back in this moment what they were served.
+    const usedOf = (part: Part) => part.used.since(this.#model.nowMs).most + part.unheard - part.unposted;
+    return standing.credits - parts.reduce((used, part) => used + Math.max(0, usedOf(part)), 0) < cost;
   }
 
   /** Somebody was turned away because the store does not answer. */

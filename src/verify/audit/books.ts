@@ -93,7 +93,8 @@ function reservedBy({ standings, gateways, instances }: FaultRecord, user: strin
   );
 }
 
-const databaseFaults = new Set(['cut', 'refuse', 'silence', 'server-stop', 'server-kill']);
+/** A lock hits gateways where it is one of the whole file. */
+const databaseFaults = new Set(['cut', 'refuse', 'silence', 'lock', 'server-stop', 'server-kill']);
 /** How much later than the database a gateway is back, which tries about once a second. */
 const backWithinMs = 3_000;
 

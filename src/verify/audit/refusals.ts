@@ -104,7 +104,6 @@ function cameBy({ grants, edits, faults }: Records, user: string, call: CallReco
 function heardUntil({ gateway, startedAtMs }: CallRecord, faults: Records['faults']): number {
   const outages = faults.filter(
     (fault) =>
-      fault.kind !== 'lock' &&
       fault.gateways.includes(gateway) &&
       fault.startedAtMs <= startedAtMs &&
       fault.endedAtMs + settlesWithinMs >= startedAtMs,
