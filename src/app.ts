@@ -34,8 +34,8 @@ import { observe } from './observability/observe.ts';
 import { createOps } from './observability/ops.ts';
 import { obstaclesOf, warningsOf } from './observability/readiness.ts';
 import { requestIdOf } from './observability/request-id.ts';
-import { type Database, type DatabaseOptions, openDatabase } from './store/database.ts';
-import { migrateUp } from './store/migrate.ts';
+import { type Database, openDatabase } from './store/database.ts';
+import { migrateUp, migrationStatus } from './store/migrate.ts';
 import { openStoreDoor } from './store/sync/door.ts';
 
 export interface Gateway {
@@ -61,7 +61,7 @@ export interface StartOptions {
   readonly logTo?: 1 | 2 | DestinationStream;
   /**
    * Its number, for one of several processes that share the port. What is there once for all of them is their parent's
-   * then: the migrations, the operators' door, the watch over the books.
+   * then: the operators' door, the watch over the books.
    */
   readonly worker?: number;
 }
@@ -97,11 +97,12 @@ export async function startGateway(config: Config, { logTo = 1, worker }: StartO
     closers.push(() => database.close());
     const isStoreUp = () => meter.isStoreUp;
     const known = config.database.whenDown === 'serve' ? new LastKnown() : null;
+    known?.noteInstances(config.server.workers);
     const identities = openIdentities(config, { db: database.db, log, isStoreUp, known });
     closers.push(() => identities.client.close());
     const driftWatch = new DriftWatch(database.db, log);
     const metrics = new Metrics({ meterState: () => meter.state(), ledgerDrift: () => driftWatch.drift });
-    const store = openStoreDoor(database, async () => config.database.migrate && migrate(config.database));
+    const store = openStoreDoor(database, () => bringUpToDate(database, config.database));
     closers.push(() => store.close());
     const journal = { dataDir: config.dataDir, fsync: config.journal.fsync };
     const served = known === null ? null : serving(known, database.db, log);
@@ -141,13 +142,18 @@ export async function startGateway(config: Config, { logTo = 1, worker }: StartO
   }
 }
 
-/** On connections of its own: a migration takes longer than what a call may wait for. */
-async function migrate(options: DatabaseOptions): Promise<void> {
-  const database = openDatabase(options);
+/**
+ * Whether anything is missing is asked within the time that a call may wait; a migration takes longer, on connections of its own.
+ */
+async function bringUpToDate(database: Database, { migrate, ...options }: Config['database']): Promise<void> {
+  if (!migrate) return;
+  const states = await migrationStatus(database);
+  if (states.every(({ appliedAt }) => appliedAt !== null)) return;
+  const patient = openDatabase(options);
   try {
-    await migrateUp(database);
+    await migrateUp(patient);
   } finally {
-    await database.close();
+    await patient.close();
   }
 }
 

@@ -1,13 +1,13 @@
 // Keeps what was last known of the callers on the disk, so that a start in an outage knows them too, and asks the store
 // about all of them anew once it has been silent: a key that was revoked in one outage is not good in the next.
 
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BaseLogger } from 'pino';
 import type { Db } from '../store/database.ts';
-import { findKeyIdentities, findUsersBlocked } from '../store/identities.ts';
-import { type Callers, CallersFileError, readCallers, writeCallers } from './file.ts';
-import type { LastKnown } from './last-known.ts';
+import { findKeyIdentities, findSubjectsOf } from '../store/identities.ts';
+import { CallersFileError, readCallers, writeCallers } from './file.ts';
+import { type LastKnown, nameOf } from './last-known.ts';
 
 const fileName = 'callers.json';
 const tickMs = 1_000;
@@ -20,8 +20,10 @@ const pauseMs = 50;
 export interface Place {
   /** Where this process keeps its file. */
   readonly folder: string;
-  /** Folders of other processes: what their files hold is taken over. */
-  readonly others: readonly string[];
+  /** Folders of processes that are gone, which this one looks after: what their files hold is taken over. */
+  readonly abandoned: readonly string[];
+  /** Folders of others whose files are to be read, at this moment. */
+  readonly others: () => readonly string[];
   readonly isStoreUp: () => boolean;
 }
 
@@ -33,31 +35,30 @@ export interface FallbackOptions extends Place {
 
 /** Takes over what is on the disk; `start` it then. What cannot be read, or is not to be believed, is told to the log and left out. */
 export async function openFallback(options: FallbackOptions): Promise<Fallback> {
-  const { known, others, log } = options;
-  const found: Callers[] = [];
-  for (const path of others.map((folder) => join(folder, fileName))) {
-    try {
-      const callers = await readCallers(path);
-      if (callers !== null) found.push(callers);
-    } catch (error) {
-      const why = error instanceof CallersFileError ? error.message : String(error);
-      log.warn({ path, why }, 'known callers were not taken from a file');
+  const { known, abandoned, others } = options;
+  const seen = new Set<string>();
+  // Who takes over the file of another has written its own before that goes: whoever has come too late for one finds the other.
+  for (let unread = [...abandoned, ...others()]; unread.length > 0; unread = others().filter((one) => !seen.has(one))) {
+    for (const folder of unread) {
+      seen.add(folder);
+      await takeOver(join(folder, fileName), options);
     }
   }
-  merge(known, found);
   known.prune();
   const fallback = new Fallback(options);
-  // Whoever looks after what was left behind removes it as soon as the store answers.
-  if (found.length > 0) await fallback.save();
+  if (!known.isEmpty && (await fallback.save())) {
+    for (const folder of abandoned) await rm(join(folder, fileName), { force: true });
+  }
   return fallback;
 }
 
-/** Of several that speak of the same, the latest counts. */
-function merge(known: LastKnown, found: readonly Callers[]): void {
-  for (const { instances } of found) known.noteInstances(Math.max(known.instances, instances));
-  for (const list of ['keys', 'subjects', 'standings'] as const) {
-    const facts = found.flatMap((callers) => [...callers[list]]);
-    for (const [name, fact] of facts.toSorted(([, a], [, b]) => a.atMs - b.atMs)) known[list].set(name, fact as never);
+async function takeOver(path: string, { known, log }: FallbackOptions): Promise<void> {
+  try {
+    const callers = await readCallers(path);
+    if (callers !== null) known.merge(callers);
+  } catch (error) {
+    const why = error instanceof CallersFileError ? error.message : String(error);
+    log.warn({ path, why }, 'known callers were not taken from a file');
   }
 }
 
@@ -92,7 +93,15 @@ export class Fallback {
 
   async #work(): Promise<void> {
     const { known, isStoreUp } = this.#options;
-    if (this.#isInDoubt && isStoreUp()) await this.#askAnew();
+    known.prune();
+    await this.#saveNews();
+    if (!this.#isInDoubt || !isStoreUp()) return;
+    await this.#askAnew();
+    await this.#saveNews();
+  }
+
+  async #saveNews(): Promise<void> {
+    const { known } = this.#options;
     const news = known.takeNews();
     if (news === 'none') return;
     const isDue = news === 'urgent' || performance.now() - this.#savedAtMs >= saveEveryMs;
@@ -103,12 +112,11 @@ export class Fallback {
   async save(): Promise<boolean> {
     const { known, folder, log } = this.#options;
     const startMs = performance.now();
-    // What takes long is done less often.
-    known.prune();
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 });
       await writeCallers(join(folder, fileName), known);
       const endMs = performance.now();
+      // What takes long is done less often.
       this.#savedAtMs = endMs + 20 * (endMs - startMs);
       this.#hasFailed = false;
       return true;
@@ -154,9 +162,10 @@ export class Fallback {
 
   async #askOfSubjects(names: readonly string[]): Promise<void> {
     const { known, db } = this.#options;
-    const users = new Map(names.map((name) => [name, known.userOfSubject(name)]));
-    const found = await this.#unchanged(() => findUsersBlocked(db, [...new Set(users.values())]));
-    for (const [name, user] of users) known.correctSubject(name, found.get(user) ?? null);
+    const users = new Set(names.map((name) => known.userOfSubject(name)));
+    const found = await this.#unchanged(() => findSubjectsOf(db, [...users]));
+    const subjects = new Map(found.map(({ issuer, subject, ...user }) => [nameOf(issuer, subject), user]));
+    for (const name of names) known.correctSubject(name, subjects.get(name) ?? null);
   }
 
   /** Reads until nothing has changed meanwhile: an answer from before a change must not undo it. */

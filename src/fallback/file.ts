@@ -76,10 +76,12 @@ function* listOf(name: string, entries: Iterable<[string, object]>): Generator<s
 
 /** What a file holds; null when there is none. Rejects with a CallersFileError when it is not to be believed. */
 export async function readCallers(path: string): Promise<Callers | null> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
-    throw new CallersFileError(error.code === 'ELOOP' ? 'it is a link' : `it cannot be read (${error.code})`);
-  });
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return null;
+      throw new CallersFileError(error.code === 'ELOOP' ? 'it is a link' : `it cannot be read (${error.code})`);
+    },
+  );
   if (file === null) return null;
   try {
     const { uid, mode, size } = await file.stat();

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import type { CallerIdentity } from '../store/identities.ts';
 import type { Change } from '../store/sync/exchange.ts';
 import type { LeaseAnswer } from '../store/sync/grants.ts';
+import type { Callers } from './file.ts';
 import { type Dated, Recent } from './recent.ts';
 
 /** Behind an API key, by its hash. */
@@ -75,8 +76,11 @@ export class LastKnown {
 
   /** Notes what the store says of a key that nobody has used just now: it does not get younger by that. */
   correctKey(hash: string, found: CallerIdentity | null): void {
-    if (found === null || found.keyId === null) this.noteKey(hash, null);
-    else this.keys.correct(hash, knownKeyOf(found, found.keyId));
+    if (found === null || found.keyId === null) {
+      this.noteKey(hash, null);
+      return;
+    }
+    if (this.keys.correct(hash, knownKeyOf(found, found.keyId))?.isBlocked !== found.isBlocked) this.#news = 'urgent';
     this.#isNews();
   }
 
@@ -94,15 +98,21 @@ export class LastKnown {
     return this.subjects.get(name, this.#now())?.userId ?? '';
   }
 
-  /** Notes what the store says of the user of a subject; null: that there is none. */
-  correctSubject(name: string, isBlocked: boolean | null): void {
+  /** Notes whom the store says a subject is; null: nobody. */
+  correctSubject(name: string, found: Omit<KnownSubject, 'atMs'> | null): void {
     const known = this.subjects.get(name, this.#now());
-    if (known === null) return;
-    if (isBlocked === null) this.#news = this.subjects.delete(name) ? 'urgent' : this.#news;
-    else if (isBlocked !== known.isBlocked) {
-      this.subjects.correct(name, { ...known, isBlocked });
-      this.#news = 'urgent';
-    }
+    if (known === null || (known.userId === found?.userId && known.isBlocked === found.isBlocked)) return;
+    if (found === null) this.subjects.delete(name);
+    else this.subjects.correct(name, found);
+    this.#news = 'urgent';
+  }
+
+  /** Takes over what another process knew; of two that speak of the same the later counts. */
+  merge({ instances, keys, subjects, standings }: Callers): void {
+    this.noteInstances(Math.max(this.#instances, instances));
+    this.keys.merge(keys);
+    this.subjects.merge(subjects);
+    this.standings.merge(standings);
   }
 
   standingOf(user: string): Standing | null {
@@ -161,7 +171,7 @@ function knownKeyOf({ userId, hasKeyLimit, isBlocked, goodUntil }: CallerIdentit
 }
 
 /** The subject itself may be an address: it is not written down. */
-function nameOf(issuer: string, subject: string): string {
+export function nameOf(issuer: string, subject: string): string {
   return createHash('sha256')
     .update(JSON.stringify([issuer, subject]))
     .digest('hex');

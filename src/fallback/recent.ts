@@ -38,10 +38,22 @@ export class Recent<T extends Dated> {
     }
   }
 
-  /** Changes a fact that is there, which gets no younger by that. */
-  correct(name: string, correction: Omit<T, 'atMs'>): void {
+  /** Changes a fact that is there, which gets no younger by that. Returns what it was. */
+  correct(name: string, correction: Omit<T, 'atMs'>): T | undefined {
     const fact = this.#facts.get(name);
     if (fact !== undefined) this.#facts.set(name, { ...fact, ...correction });
+    return fact;
+  }
+
+  /** Takes over facts; of two by the same name the later counts. */
+  merge(facts: Iterable<readonly [name: string, fact: T]>): void {
+    for (const [name, fact] of facts) {
+      const mine = this.#facts.get(name);
+      if (mine === undefined || mine.atMs < fact.atMs) this.#facts.set(name, fact);
+    }
+    const inOrder = [...this.#facts].sort(([, a], [, b]) => a.atMs - b.atMs).slice(-this.#max);
+    this.#facts.clear();
+    for (const [name, fact] of inOrder) this.#facts.set(name, fact);
   }
 
   delete(name: string): boolean {

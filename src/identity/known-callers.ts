@@ -13,10 +13,12 @@ const knownAgeMaxMs = 5 * 60_000;
 /** Unknown credentials kept, so that a flood of them does not become a flood of look-ups. */
 const unknownMax = 10_000;
 const unknownAgeMaxMs = 10_000;
+/** For so long the last word on a caller spares asking again, which is asking a provider where a token is not ours to read. */
+const lastWordAgeMaxMs = 5_000;
 /** Look-ups under way at once; beyond that a caller is told to come again. */
 const lookUpsMax = 1_000;
 
-/** What there is to say of a caller while the store does not answer: as good as its last word, and not to be remembered. */
+/** What there is to say of a caller while the store does not answer: as good as its last word, and not to be remembered for long. */
 export interface LastWord {
   readonly lastWord: CallerIdentity;
 }
@@ -87,7 +89,10 @@ export class KnownCallers {
       if (error instanceof TollgateError) throw error;
       return { lastWord: this.#lastWord(hash, error) };
     });
-    if (found !== null && 'lastWord' in found) return found.lastWord;
+    if (found !== null && 'lastWord' in found) {
+      if (generation === this.#generation) this.#known.set(hash, found.lastWord, { ttl: lastWordAgeMaxMs });
+      return found.lastWord;
+    }
     const identity = found;
     if (generation !== this.#generation) return identity;
     this.#standIn.note(hash, identity);

@@ -30,6 +30,8 @@ export class AbandonedJournal {
   readonly owed = new Map<string, Owed>();
   readonly #owedByUser = new Map<string, Owed[]>();
   charges = 0;
+  /** What is owed is reserved in the store. */
+  isReserved = false;
 
   constructor(folder: string, clock: Clock, setAside: Pick<SetAside, 'add' | 'addFile'>) {
     this.#folder = folder;

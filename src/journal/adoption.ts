@@ -7,11 +7,11 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Clock } from '../clock.ts';
 import { isBadData } from '../store/outage.ts';
 import type { StoreDoor } from '../store/sync/door.ts';
-import { chargesMax, type LockPolicy, type SyncAnswer, usersMax } from '../store/sync/exchange.ts';
-import type { LeaseAnswer, LeaseAsk } from '../store/sync/grants.ts';
+import { chargesMax, type LockPolicy, type SyncAnswer, type SyncReply, usersMax } from '../store/sync/exchange.ts';
+import type { LeaseAsk } from '../store/sync/grants.ts';
 import { UsersLockedError } from '../store/sync/transaction.ts';
-import { AbandonedJournal, owedName } from './abandoned.ts';
-import { type InstanceFolder, pathsOfFolders } from './folder.ts';
+import { AbandonedJournal, type Owed, owedName } from './abandoned.ts';
+import type { InstanceFolder } from './folder.ts';
 import type { Entry } from './records.ts';
 import type { SetAside } from './set-aside.ts';
 
@@ -24,8 +24,8 @@ export interface AdoptionOptions {
   readonly clock: Clock;
   readonly log: BaseLogger;
   readonly setAside: SetAside;
-  /** Hears how users stand once charges are posted. */
-  readonly heard?: (answers: readonly LeaseAnswer[]) => void;
+  /** Hears what the store says of it. */
+  readonly heard?: (reply: SyncReply) => void;
 }
 
 /** Who speaks, and how far it has got. */
@@ -38,7 +38,6 @@ export class Adoption {
   readonly #options: AdoptionOptions;
   readonly #folders: readonly InstanceFolder[];
   readonly #journals = new Map<InstanceFolder, AbandonedJournal>();
-  #others: AbandonedJournal[] = [];
   #isStopped = false;
   #done: Promise<void> | null = null;
 
@@ -64,36 +63,33 @@ export class Adoption {
   }
 
   /**
-   * Takes stock of what others owe whose folders are not ours: living processes beside this one, and what they look after.
-   * It is read as far as it has come, and left as it is.
+   * Reserves in the store what dead instances owe, in their names: before anybody here asks for more, so that what was sold is not
+   * sold again. Rejects as the store does; what is done need not be done again.
    */
-  async takeStockOfOthers(dataDir: string): Promise<void> {
-    const { clock, log } = this.#options;
-    const own = new Set(this.#folders.map(({ path }) => path));
-    for (const path of pathsOfFolders(dataDir)) {
-      if (own.has(path)) continue;
-      const journal = new AbandonedJournal(path, clock, { add: () => {}, addFile: () => {} });
-      try {
-        await journal.open();
-        this.#others.push(journal);
-      } catch (error) {
-        log.info({ err: error, folder: path }, 'what another process owes could not be read');
-      }
+  async reserve(): Promise<void> {
+    for (const journal of this.#journals.values()) {
+      const { instance, isReserved, charges, owed } = journal;
+      if (instance === null || isReserved || charges === 0) continue;
+      const seq = await this.#options.store.seqOf(instance);
+      // What a fenced instance had is for others already.
+      if (seq !== null) await this.#reserveAll({ instance, seq }, [...owed.values()]);
+      journal.isReserved = true;
     }
   }
 
-  /** The store answers again: it knows better than what was read of others. */
-  forgetOthers(): void {
-    this.#others = [];
+  async #reserveAll(speaker: Speaker, owed: readonly Owed[]): Promise<void> {
+    for (let from = 0; from < owed.length; from += usersMax) {
+      const leases = owed.slice(from, from + usersMax).map(askOf);
+      speaker.seq += 1;
+      const message = { ...speaker, charges: [], leases, tallies: [] };
+      const reply = await this.#options.store.exchange(message, 'skip');
+      if (!reply.stale) this.#options.heard?.(reply);
+    }
   }
 
-  /** Credits of a user that earlier processes owe, and others beside this one did when stock was taken. */
-  owedBy(user: string): number {
-    let sum = 0;
-    for (const journals of [this.#journals.values(), this.#others]) {
-      for (const journal of journals) sum += journal.owedBy(user);
-    }
-    return sum;
+  /** Those that are not booked in full. */
+  get journals(): Iterable<AbandonedJournal> {
+    return this.#journals.values();
   }
 
   /** Charges that are not posted yet. */
@@ -202,7 +198,7 @@ export class Adoption {
           continue;
         }
         // First, so that what is not owed any more is gone from what a user has.
-        this.#options.heard?.(reply.leases);
+        this.#options.heard?.(reply);
         const done = left.filter(({ charge }) => reply.done.has(charge.user));
         this.#settle(journal, done);
         left = left.filter((entry) => !done.includes(entry));
@@ -259,6 +255,10 @@ export class Adoption {
   }
 }
 
+function askOf({ user, lease: key, credits: keep }: Owed): LeaseAsk {
+  return { user, key, keep, need: 0, want: 0, emptied: true };
+}
+
 /** What the dead instance goes on using of its leases: the charges that are still to come. */
 function asksOf(batch: readonly Entry[], { owed }: AbandonedJournal): LeaseAsk[] {
   const sending = new Map<string, number>();
@@ -269,7 +269,6 @@ function asksOf(batch: readonly Entry[], { owed }: AbandonedJournal): LeaseAsk[]
   return [...sending].flatMap(([name, credits]) => {
     const rest = owed.get(name);
     if (rest === undefined) return [];
-    const { user, lease: key } = rest;
-    return [{ user, key, keep: Math.max(0, rest.credits - credits), need: 0, want: 0, emptied: true }];
+    return [askOf({ ...rest, credits: Math.max(0, rest.credits - credits) })];
   });
 }

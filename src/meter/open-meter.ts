@@ -6,12 +6,13 @@ import { type Clock, systemClock } from '../clock.ts';
 import type { Fallback } from '../fallback/fallback.ts';
 import { LastKnown } from '../fallback/last-known.ts';
 import { Adoption } from '../journal/adoption.ts';
+import { Debts } from '../journal/debts.ts';
 import type { Files } from '../journal/files.ts';
 import { lockAbandonedFolders, makeInstanceFolder, pathsOfFolders } from '../journal/folder.ts';
 import { SetAside } from '../journal/set-aside.ts';
 import type { FsyncPolicy } from '../journal/writer.ts';
 import type { StoreDoor } from '../store/sync/door.ts';
-import type { LeaseAnswer } from '../store/sync/grants.ts';
+import type { SyncReply } from '../store/sync/exchange.ts';
 import { type Books, openBooks } from './books.ts';
 import { Meter, type MeterObserver } from './meter.ts';
 import { Outage, type OutageTerms } from './outage.ts';
@@ -47,24 +48,33 @@ export async function openMeter({ clock = systemClock, ...options }: MeterOption
   const setAside = new SetAside(journal.dataDir, log, () => observer.setAside());
   const abandoned = lockAbandonedFolders(journal.dataDir);
   const known = options.outage?.known ?? new LastKnown(() => clock.date().getTime());
-  const heard = (answers: readonly LeaseAnswer[]) => known.noteAnswers(answers);
+  const heard = ({ leases, overdraft, gone }: SyncReply) => {
+    known.noteAnswers(leases);
+    if (overdraft > 0) observer.overdrawn(overdraft);
+    if (gone.length > 0) log.warn({ users: gone }, 'charges of users that no longer exist were booked');
+  };
   const adoption = new Adoption(abandoned, { store, clock, log, setAside, heard });
   await adoption.open();
   const folder = makeInstanceFolder(journal.dataDir);
   // By default calls are served by what this process itself has heard.
-  const terms: OutageTerms = { whenDown: 'serve', keep: null, owed: adoption, ...options.outage, known };
+  const debts = new Debts({ clock, log, own: () => adoption.journals });
+  const terms: OutageTerms = { whenDown: 'serve', keep: null, debts, ...options.outage, known };
   let books: Books | null = null;
   let keeper: Pick<Fallback, 'start' | 'close'> | null = null;
   try {
     books = openBooks({ folder: folder.path, instance, clock, log, ...journal });
     const outage = new Outage(books, terms);
-    const sync = new Sync(books, { instance, store, setAside, clock, log, observer, outage });
+    const firstOfAll = () => adoption.reserve();
+    const sync = new Sync(books, { instance, store, setAside, clock, log, observer, outage, firstOfAll });
     await sync.start();
-    const isColdStart = !sync.hasHeard;
+    const own = new Set([folder, ...abandoned].map(({ path }) => path));
+    const others = () => pathsOfFolders(journal.dataDir).filter((path) => !own.has(path));
+    const place = { folder: folder.path, abandoned: abandoned.map(({ path }) => path), isStoreUp: () => sync.isUp };
     // What others beside this process know and owe is read only where nobody else can tell.
-    if (isColdStart) await adoption.takeStockOfOthers(journal.dataDir);
-    const others = isColdStart ? pathsOfFolders(journal.dataDir) : abandoned.map(({ path }) => path);
-    keeper = (await terms.keep?.({ folder: folder.path, others, isStoreUp: () => sync.isUp })) ?? null;
+    keeper = (await terms.keep?.({ ...place, others: sync.hasHeard ? () => [] : others })) ?? null;
+    if (!sync.hasHeard) await debts.readOthers(others());
+    if (!sync.hasHeard) await debts.readPosted((user) => known.standingOf(user)?.atMs ?? null);
+    if (sync.hasHeard) debts.forget();
     adoption.start();
     keeper?.start();
     return new Meter({ books, sync, adoption, folder, outage, keeper }, { observer, log, clock });

@@ -6,7 +6,7 @@
 import { TollgateError } from '../errors.ts';
 import type { Fallback, Place } from '../fallback/fallback.ts';
 import type { LastKnown } from '../fallback/last-known.ts';
-import type { Adoption } from '../journal/adoption.ts';
+import type { Debts } from '../journal/debts.ts';
 import type { SyncReply } from '../store/sync/exchange.ts';
 import type { Books } from './books.ts';
 import { allowMore, creditsLeft, endAllowance } from './lease.ts';
@@ -19,7 +19,7 @@ export interface OutageTerms {
   /** Takes over what was known before, and goes on keeping it. Null where it ends with the process. */
   readonly keep: ((place: Place) => Promise<Pick<Fallback, 'start' | 'close'>>) | null;
   /** What processes before this one and beside it have charged and the store has not acknowledged. */
-  readonly owed: Pick<Adoption, 'owedBy' | 'forgetOthers'>;
+  readonly debts: Pick<Debts, 'of' | 'forget'>;
 }
 
 /** With `refuse`, for so long after the last acknowledged message was sent holds are taken. After 8 s others would fence. */
@@ -60,7 +60,7 @@ export class Outage {
       if (line.lease.allowance > 0) this.#books.dirty.add(line);
     }
     this.#allowed.clear();
-    this.#terms.owed.forgetOthers();
+    this.#terms.debts.forget();
   }
 
   /** What is given back of an outage that is over is not sold again. */
@@ -82,10 +82,10 @@ export class Outage {
     if (this.#allowed.has(line)) return;
     this.#allowed.add(line);
     const { account, key } = line.lease;
-    const { known, owed } = this.#terms;
+    const { known, debts } = this.#terms;
     const standing = known.standingOf(account.user);
     if (standing === null) return;
-    const unposted = owed.owedBy(account.user);
+    const unposted = debts.of(account.user);
     account.balance = standing.credits - unposted;
     if (key === '') allowMore(line.lease, allowanceOf({ ...standing, instances: known.instances, unposted }));
   }

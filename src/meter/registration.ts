@@ -8,12 +8,15 @@ import type { StoreDoor } from '../store/sync/door.ts';
 export class Registration {
   readonly #store: Pick<StoreDoor, 'register'>;
   readonly #log: Pick<BaseLogger, 'error'>;
+  readonly #firstOfAll: () => Promise<void>;
   #entered: string | null = null;
   #fault: unknown = null;
 
-  constructor(store: Pick<StoreDoor, 'register'>, log: Pick<BaseLogger, 'error'>) {
+  /** `firstOfAll` is done before the first instance counts as entered. */
+  constructor(store: Pick<StoreDoor, 'register'>, log: Pick<BaseLogger, 'error'>, firstOfAll: () => Promise<void>) {
     this.#store = store;
     this.#log = log;
+    this.#firstOfAll = firstOfAll;
   }
 
   /** Whether the database answers and cannot be used. */
@@ -26,6 +29,7 @@ export class Registration {
     if (this.#entered === instance) return;
     try {
       await this.#store.register(instance);
+      await this.#firstOfAll();
       this.#entered = instance;
       this.#fault = null;
     } catch (error) {

@@ -48,16 +48,17 @@ export interface SyncOptions {
   readonly log: BaseLogger;
   readonly observer: SyncObserver;
   readonly outage: Outage;
+  /** What has to be done in the store before this instance asks it for anything. */
+  readonly firstOfAll: () => Promise<void>;
 }
 
 /** Owns the timer of the exchange. `start` registers the instance; `close` hands everything in and fences it. */
 export class Sync {
-  readonly #store: StoreDoor;
   readonly #clock: Clock;
   readonly #books: Books;
+  readonly #options: SyncOptions;
   readonly #log: BaseLogger;
   readonly #observer: SyncObserver;
-  readonly #setAside: SetAside;
   readonly #outage: Outage;
   readonly #registration: Registration;
   readonly #watch = new Watch();
@@ -78,16 +79,16 @@ export class Sync {
   /** Up to where the store has told what changed; null: it tells that all may have. */
   #mark: string | null = null;
 
-  constructor(books: Books, { instance, store, setAside, clock, log, observer, outage }: SyncOptions) {
+  constructor(books: Books, options: SyncOptions) {
+    const { instance, store, clock, log, observer, outage, firstOfAll } = options;
+    this.#options = options;
     this.#instance = instance;
     this.#books = books;
-    this.#setAside = setAside;
-    this.#store = store;
     this.#clock = clock;
     this.#log = log;
     this.#observer = observer;
     this.#outage = outage;
-    this.#registration = new Registration(store, log);
+    this.#registration = new Registration(store, log, firstOfAll);
     this.#liveness = new Liveness(clock);
   }
 
@@ -168,7 +169,7 @@ export class Sync {
     const endWatch = this.#liveness.asked(() => this.#hangs());
     try {
       await this.#registration.enter(this.#instance);
-      const answer = await this.#store.exchange({ ...outgoing.message, since: this.#mark }, locks);
+      const answer = await this.#options.store.exchange({ ...outgoing.message, since: this.#mark }, locks);
       const tookMs = this.#clock.nowMs() - startMs;
       this.#restUntilMs = startMs + tookMs + restMsAfter(tookMs);
       this.#observer.synced(tookMs / 1000, outgoing.charges.length, true);
@@ -200,7 +201,7 @@ export class Sync {
     this.#chargesMax = Math.ceil(charges.length / 2);
     const [first] = charges;
     if (charges.length > 1 || first === undefined) return;
-    this.#setAside.add(first.charge, `the database does not take it: ${why.message}`);
+    this.#options.setAside.add(first.charge, `the database does not take it: ${why.message}`);
     writeOff(first.line.lease, first.charge.cost);
     this.#books.owed.remove(charges);
   }
@@ -266,7 +267,7 @@ export class Sync {
 
   async #fence(id: string, seq: number | null): Promise<void> {
     try {
-      const isFenced = await this.#store.fence(id, seq);
+      const isFenced = await this.#options.store.fence(id, seq);
       if (isFenced && id !== this.#instance) {
         this.#log.warn({ instance: id }, 'an instance has stopped and was fenced; its leases are free');
       }

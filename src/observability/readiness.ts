@@ -21,7 +21,15 @@ export function warningsOf({ state, isServedWhenDown }: ReadinessFacts): string[
   return [...(isServedWhenDown ? storeTroublesOf(state) : []), ...ofJournal];
 }
 
+const unusable = 'the database cannot be used: the log says why';
+const silent = 'the database does not answer';
+
 function storeTroublesOf({ isStoreUp, isStoreUnusable }: ReadinessFacts['state']): string[] {
   if (isStoreUp) return [];
-  return [isStoreUnusable ? 'the database cannot be used: the log says why' : 'the database does not answer'];
+  return [isStoreUnusable ? unusable : silent];
+}
+
+/** Whether an obstacle, whoever has it, is that the database is down. */
+export function isStoreTrouble(obstacle: string): boolean {
+  return obstacle.endsWith(unusable) || obstacle.endsWith(silent);
 }

@@ -54,12 +54,13 @@ export async function findKeyIdentities(db: Db, hashes: readonly string[]): Prom
   return found;
 }
 
-/** Which of these users there are, and whether they are blocked. */
-export async function findUsersBlocked(db: Db, ids: readonly string[]): Promise<Map<string, boolean>> {
+/** Every subject of these users. */
+export async function findSubjectsOf(db: Db, userIds: readonly string[]) {
   const rows = await db
-    .selectFrom('users')
-    .select(['id', 'blocked_at'])
-    .where(isOneOf(db, 'id', ids))
+    .selectFrom('identities as i')
+    .innerJoin('users as u', 'u.id', 'i.user_id')
+    .select(['i.issuer', 'i.subject', 'i.user_id as userId', 'u.blocked_at'])
+    .where(isOneOf(db, 'u.id', userIds))
     .execute();
-  return new Map(rows.map(({ id, blocked_at }) => [id, blocked_at !== null]));
+  return rows.map(({ blocked_at, ...row }) => ({ ...row, isBlocked: blocked_at !== null }));
 }

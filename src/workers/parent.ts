@@ -1,5 +1,5 @@
 // The parent of several workers that share the port. It serves no calls; what is there once for all of them is its own: the
-// migrations, the operators' door with the sum of the metrics, the watch over the books.
+// operators' door with the sum of the metrics, the watch over the books.
 
 import cluster from 'node:cluster';
 import type { Config } from '../config/config.ts';

@@ -2,6 +2,7 @@
 
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { isStoreTrouble } from '../observability/readiness.ts';
 import type { SummedMetrics } from '../observability/summed-metrics.ts';
 import { livedLongMs, pauseBefore } from './back-off.ts';
 import type { FilesRead, Told } from './messages.ts';
@@ -66,7 +67,10 @@ export class WorkerPool {
 
   /** Why calls should go elsewhere for the moment. */
   async obstacles(): Promise<string[]> {
-    return (await Promise.all(this.#seats.map(obstaclesOf))).flat();
+    const told = await Promise.all(this.#seats.map(obstaclesOf));
+    // In an outage one that knows nobody turns all away; those beside it need not.
+    const isServed = told.some((obstacles) => obstacles.length === 0);
+    return told.flat().filter((obstacle) => !isServed || !isStoreTrouble(obstacle));
   }
 
   /** What an operator should look at, as the workers told last. */

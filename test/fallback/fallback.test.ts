@@ -39,22 +39,22 @@ t.test('nobody is written down where nobody has called', async (t) => {
   t.same(await readdir(place.folder), []);
 });
 
-t.test('what others know is taken over, the latest word of each caller', async (t) => {
+t.test('what was left behind is taken over, the latest word of each caller, and put away', async (t) => {
   const root = await temporaryFolder(t);
   const folders = ['me', 'first', 'second'].map((name) => join(root, name));
-  const [folder = '', ...others] = folders;
-  for (const [index, place] of others.entries()) {
+  const [folder = '', ...abandoned] = folders;
+  for (const [index, place] of abandoned.entries()) {
     const known = new LastKnown(() => Date.now() - index * 1_000);
     known.noteKey('hash', { ...ann, isBlocked: index === 0 });
     known.noteKey(`hash ${index}`, ann);
-    const fallback = new Fallback({ ...terms(known), folder: place, others: [] });
+    const fallback = new Fallback({ ...terms(known), folder: place, ...nobody });
     t.equal(await fallback.save(), true);
   }
   const known = new LastKnown();
-  await openFallback({ ...terms(known), folder, others });
+  await openFallback({ ...terms(known), folder, abandoned, others: () => [] });
   t.match(known.findKey('hash'), { isBlocked: true }, 'the first is the later one');
   t.same([known.findKey('hash 0'), known.findKey('hash 1')], [ann, ann]);
-  t.same(await readdir(folder), ['callers.json'], 'and is safe here at once');
+  t.same((await readdir(root, { recursive: true })).toSorted(), ['first', 'me', 'me/callers.json', 'second']);
 });
 
 t.test('a file that somebody else may have written, or that is not whole, is left out and told', async (t) => {
@@ -152,26 +152,32 @@ for (const dialect of dialects) {
     const known = new LastKnown();
     for (const key of ['good', 'revoked', 'limited', 'gone']) known.noteKey(`hash of ${key}`, { ...ann, keyId: key });
     known.noteSubject('https://issuer.example', 'bob', { userId: 'bob', isBlocked: false });
+    known.noteSubject('https://issuer.example', 'moved', { userId: 'ann', isBlocked: false });
+    known.noteSubject('https://issuer.example', 'removed', { userId: 'ann', isBlocked: false });
     known.noteSubject('https://issuer.example', 'gone', { userId: 'gone', isBlocked: false });
     const now = new Date().toISOString();
     const { db } = database;
+    for (const subject of ['bob', 'moved']) {
+      await db.insertInto('identities').values({ issuer: 'https://issuer.example', subject, user_id: 'bob' }).execute();
+    }
     await db.updateTable('api_keys').set({ revoked_at: now }).where('id', '=', 'revoked').execute();
     await db.updateTable('api_keys').set({ limit_credits: 5 }).where('id', '=', 'limited').execute();
     await db.updateTable('users').set({ blocked_at: now }).where('id', '=', 'bob').execute();
     let isUp = false;
     const folder = await temporaryFolder(t);
-    const options = { ...terms(known, database), folder, others: [], isStoreUp: () => isUp };
+    const options = { ...terms(known, database), folder, ...nobody, isStoreUp: () => isUp };
     const fallback = await openFallback(options);
     fallback.start();
     t.teardown(() => fallback.close());
     isUp = true;
     await until(
       () => [known.keys.size, known.subjects.size],
-      ([keys, subjects]) => keys === 2 && subjects === 1,
+      ([keys, subjects]) => keys === 2 && subjects === 2,
     );
     t.match(known.findKey('hash of good'), { userId: 'ann', keyId: 'good', hasKeyLimit: false });
     t.match(known.findKey('hash of limited'), { hasKeyLimit: true });
     t.match(known.findSubject('https://issuer.example', 'bob'), { isBlocked: true });
+    t.match(known.findSubject('https://issuer.example', 'moved'), { userId: 'bob' }, 'a subject is whose it is now');
   });
 }
 
@@ -185,6 +191,8 @@ const ann: CallerIdentity = {
   scopes: null,
 };
 
+const nobody = { abandoned: [], others: () => [] };
+
 /** A fallback that has no store to ask. */
 function terms(known: LastKnown, database?: Database, warnings: object[] = []) {
   const log = { info: () => {}, warn: (facts: object) => void warnings.push(facts) };
@@ -196,7 +204,10 @@ async function openPlace(t: Test) {
   const warnings: object[] = [];
   const open = async () => {
     const known = new LastKnown();
-    return { known, fallback: await openFallback({ ...terms(known, undefined, warnings), folder, others: [folder] }) };
+    return {
+      known,
+      fallback: await openFallback({ ...terms(known, undefined, warnings), folder, ...nobody, others: () => [folder] }),
+    };
   };
   return { folder, path: join(folder, 'callers.json'), warnings, open };
 }

@@ -1,6 +1,7 @@
 // While the store is down calls are served by leases and a bounded allowance, or refused, as the operator has chosen; what was
 // sold is charged once when it is back.
 
+import { cp } from 'node:fs/promises';
 import { sql } from 'kysely';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../src/clock.ts';
@@ -9,9 +10,18 @@ import type { Meter } from '../../src/meter/meter.ts';
 import { allowanceOf } from '../../src/meter/outage.ts';
 import type { Database } from '../../src/store/database.ts';
 import { openStoreDoor } from '../../src/store/sync/door.ts';
-import { dialects, migratedDatabase, openAgain } from '../helpers/databases.ts';
+import { dialects, migratedDatabase, openAgain, temporaryFolder } from '../helpers/databases.ts';
 import { FrailDoor } from '../helpers/frail-door.ts';
-import { addKey, addUser, callerOf, callOnce, openTestDoor, openTestMeter, tryHold } from '../helpers/meters.ts';
+import {
+  addKey,
+  addUser,
+  callerOf,
+  callOnce,
+  type MeterTerms,
+  openTestDoor,
+  openTestMeter,
+  tryHold,
+} from '../helpers/meters.ts';
 import { until } from '../helpers/until.ts';
 
 t.test('an allowance is a fair part of what nobody has reserved, less what was charged before', (t) => {
@@ -133,8 +143,8 @@ for (const dialect of dialects) {
       const known = new LastKnown();
       known.noteStanding('u', 1_000, 100);
       known.noteInstances(3);
-      const owed = { owedBy: (user: string) => (user === 'u' ? 250 : 0), forgetOthers: () => {} };
-      const { meter, door } = await openFrail(t, database, { known, owed }, true);
+      const debts = { of: (user: string) => (user === 'u' ? 250 : 0), forget: () => {} };
+      const { meter, door } = await openFrail(t, database, { known, debts }, { isShut: true });
       t.equal(meter.isStoreUp, false);
       t.same(await callUntilRefused(meter, 'u'), { calls: 50, code: 'TG_STORE_UNAVAILABLE' });
       t.same(await callUntilRefused(meter, 'stranger'), { calls: 0, code: 'TG_STORE_UNAVAILABLE' });
@@ -147,6 +157,58 @@ for (const dialect of dialects) {
       t.equal((await standingOf(database, 'u')).credits, 950);
       await meter.close();
       await booksAgree(t, database);
+    },
+  );
+
+  t.test(`${dialect}: what is owed after a restart in an outage is not sold again when it is over`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    await addUser(database, 'busy', 100_000);
+    await addUser(database, 'u', 1_000);
+    const dataDir = await temporaryFolder(t);
+    const known = new LastKnown();
+    const first = await openFrail(t, database, { known }, { dataDir });
+    await warmUp(first.meter, 'busy');
+    await warmUp(first.meter, 'u');
+    await goDown(first.door, first.meter);
+    // More than one message takes: what the others in it owe is reserved first.
+    for (let call = 0; call < 2_500; call++) await callOnce(first.meter, callerOf('busy'), 1);
+    t.same(await callUntilRefused(first.meter, 'u'), { calls: 999, code: 'TG_CREDITS_INSUFFICIENT' });
+    t.equal(await first.meter.close(), 3_499);
+    await database.db.updateTable('users').set({ credits: 599 }).where('id', '=', 'u').execute();
+
+    const second = await openFrail(t, database, { known }, { dataDir, isShut: true });
+    t.equal(await callOnce(second.meter, callerOf('u'), 1), 'TG_CREDITS_INSUFFICIENT');
+    second.door.isShut = false;
+    let sold = 0;
+    while (second.meter.state().unsentCharges > 0) {
+      if ((await callOnce(second.meter, callerOf('u'), 1)) === null) sold += 1;
+      await new Promise(setImmediate);
+    }
+    t.equal(sold, 0);
+    t.equal((await standingOf(database, 'u')).credits, -400, 'an operator had lowered it meanwhile');
+    t.equal(second.observed.overdraft, 400);
+    await booksAgree(t, database);
+  });
+
+  t.test(
+    `${dialect}: after a crash what the store has acknowledged since it was last written down counts too`,
+    async (t) => {
+      const { database } = await migratedDatabase(t, dialect);
+      await addUser(database, 'u', 1_000);
+      const dataDir = await temporaryFolder(t);
+      const known = new LastKnown();
+      known.noteStanding('u', 1_000, 0);
+      const first = await openFrail(t, database, {}, { dataDir });
+      for (let call = 0; call < 300; call++) t.equal(await callOnce(first.meter, callerOf('u'), 1), null);
+      await until(
+        () => first.meter.state().unsentCharges,
+        (unsent) => unsent === 0,
+      );
+      // A folder that nobody has locked is what a death leaves behind.
+      const left = await temporaryFolder(t);
+      await cp(dataDir, left, { recursive: true, filter: (path) => !/\/lock/.test(path) });
+      const second = await openFrail(t, database, { known }, { dataDir: left, isShut: true });
+      t.same(await callUntilRefused(second.meter, 'u'), { calls: 700, code: 'TG_CREDITS_INSUFFICIENT' });
     },
   );
 
@@ -240,12 +302,12 @@ function untilHeld(door: FrailDoor): Promise<number> {
 async function openFrail(
   t: Test,
   database: Database,
-  outage: NonNullable<Parameters<typeof openTestMeter>[2]>['outage'] = {},
-  isShut = false,
+  outage: NonNullable<MeterTerms['outage']> = {},
+  { isShut = false, ...terms }: Pick<MeterTerms, 'dataDir'> & { isShut?: boolean } = {},
 ) {
   const door = new FrailDoor(openTestDoor(t, database));
   door.isShut = isShut;
-  const opened = await openTestMeter(t, database, { store: door, outage });
+  const opened = await openTestMeter(t, database, { ...terms, store: door, outage });
   t.teardown(() => {
     door.isShut = false;
   });

@@ -118,11 +118,14 @@ export class Model {
     for (const part of life.parts.values()) part.amount = part.open + part.unheard;
   }
 
-  /** The life that a message speaks for whose sender looks after it. */
+  /** The life that a message speaks for whose sender looks after it: it hands in its charges, or reserves what it owes. */
   spokenFor({ instance, charges }: SyncMessage): Life {
     const [first] = charges;
-    const life = first && this.holds.get(first.id)?.life;
-    if (life === undefined) throw new Error('who speaks for another hands in its charges');
+    const life =
+      first === undefined
+        ? this.lives.find((other) => other.hasEnded && other.instance === instance)
+        : this.holds.get(first.id)?.life;
+    if (life === undefined) throw new Error('who speaks for another does so for one that has ended');
     life.instance = instance;
     return life;
   }
