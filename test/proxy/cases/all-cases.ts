@@ -12,14 +12,11 @@ import { requestCases } from './requests.ts';
 import { streamingCases } from './streaming.ts';
 import { upgradeCases } from './upgrades.ts';
 
-/** What one request and one answer are. */
-export const messageCases: readonly ProxyCase[] = [
-  ...requestCases,
-  ...bodyCases,
-  ...malformedCases,
-  ...answerCases,
-  ...oddAnswerCases,
-];
+/** What comes from callers. */
+export const callCases: readonly ProxyCase[] = [...requestCases, ...bodyCases, ...malformedCases];
+
+/** What comes from upstreams. */
+export const replyCases: readonly ProxyCase[] = [...answerCases, ...oddAnswerCases];
 
 /** What happens in time, and between several on one connection. */
 export const courseCases: readonly ProxyCase[] = [
@@ -31,4 +28,4 @@ export const courseCases: readonly ProxyCase[] = [
 ];
 
 /** Every case; no two have the same name. */
-export const allCases: readonly ProxyCase[] = [...messageCases, ...courseCases];
+export const allCases: readonly ProxyCase[] = [...callCases, ...replyCases, ...courseCases];
