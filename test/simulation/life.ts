@@ -61,6 +61,8 @@ export interface Part {
   amount: number;
   /** By how much more it has used since it last heard of this lease: the allowance of an outage. */
   beyond: number;
+  /** What callers who had left by the time they were served gave back, and at what moment. */
+  returned: { readonly atMs: number; readonly credits: number };
   /** Costs of the calls in line. */
   readonly waiting: { readonly cost: number; readonly sinceMs: number }[];
   /** When it last heard that others were asked to give back. */
@@ -158,6 +160,7 @@ export class Life {
         unheard: 0,
         amount: 0,
         beyond: 0,
+        returned: { atMs: 0, credits: 0 },
         waiting: [],
         againMs: 0,
         no: null,

@@ -65,6 +65,13 @@ export class Model {
     this.noteFree(hold.user);
   }
 
+  /** A call was served whose caller had left: what it held was in use, if for a moment only. */
+  left(hold: HoldFacts): void {
+    const part = hold.life.part(hold.user, hold.key);
+    const { atMs, credits } = part.returned;
+    part.returned = { atMs: this.nowMs, credits: hold.cost + (atMs === this.nowMs ? credits : 0) };
+  }
+
   post(hold: HoldFacts): void {
     hold.isPosted = true;
     hold.life.part(hold.user, hold.key).unposted -= hold.cost;

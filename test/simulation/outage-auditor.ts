@@ -87,9 +87,12 @@ export class OutageAuditor {
     const parts = [...life.parts.values()].filter((part) => part.user === user);
     // Of those who waited in line some may have been served a moment ago.
     if (parts.some(({ waiting }) => waiting.length > 0)) return true;
-    // Callers who have left in the meantime have given back in this moment what they were served.
-    const usedOf = (part: Part) => part.used.since(this.#model.nowMs).most + part.unheard - part.unposted;
-    return standing.credits - parts.reduce((used, part) => used + Math.max(0, usedOf(part)), 0) < cost;
+    return standing.credits - parts.reduce((used, part) => used + this.#inUse(part), 0) < cost;
+  }
+
+  /** What was in use of a lease when a refusal of this moment was made: those in line are served first, and some have left. */
+  #inUse({ open, unheard, returned }: Part): number {
+    return open + unheard + (returned.atMs === this.#model.nowMs ? returned.credits : 0);
   }
 
   /** Somebody was turned away because the store does not answer. */
@@ -97,7 +100,7 @@ export class OutageAuditor {
     if (!this.#isDown(life) || !this.#hasHeard(life) || life.inherited > 0) return;
     const part = life.part(user, key);
     if (part.waiting.length > 0) return;
-    const left = part.amount + this.#allowanceOf(life, user, key) - part.open - part.unheard;
+    const left = part.amount + this.#allowanceOf(life, user, key) - this.#inUse(part);
     if (this.whenDown === 'serve' && left >= cost)
       this.#complain(6, `process ${life.number} turned ${cost} of ${user} ${key} away, and ${left} were left`);
   }

@@ -165,7 +165,7 @@ export class Process {
         note(`p${this.life.number} ${facts.user} ${facts.key} is admitted for ${facts.cost}`);
         const hasLeft = timeline.nowMs - facts.sinceMs > patienceMs;
         this.#admitted(facts, hold, hasLeft ? 0 : lastsMs, succeeds && !hasLeft);
-        if (hasLeft) this.end(hold.chargeId);
+        if (hasLeft) this.#leave(hold.chargeId);
       },
       (error) => {
         leave();
@@ -194,6 +194,14 @@ export class Process {
 
   #count(what: string): void {
     this.served[what] = (this.served[what] ?? 0) + 1;
+  }
+
+  /** Its caller had left before it was served. */
+  #leave(id: string): void {
+    const { model } = this.#world;
+    const facts = model.holds.get(id);
+    if (facts !== undefined) model.left(facts);
+    this.end(id);
   }
 
   /** The upstream has answered, or failed. */
