@@ -106,8 +106,8 @@ export class Life {
   /** What the store said last of each user, and how many instances there are: to this process, or those before it in its slot. */
   standings = new Map<string, Standing>();
   instances = 1;
-  /** What those who had ended before it began owed for certain, by user. */
-  owedBefore = new Map<string, number>();
+  /** What those who had ended before it began owed for certain, and the balances that it goes by do not account for. */
+  owedBefore: readonly HoldFacts[] = [];
   /** What it had leased when it was fenced and has not claimed again, by lease. */
   readonly claims = new Map<string, { readonly amount: number; readonly sinceMs: number }>();
 
@@ -140,6 +140,13 @@ export class Life {
 
   hearStandings({ leases }: SyncReply): void {
     for (const { user, balance, leased } of leases) this.standings.set(user, { credits: balance, leased });
+    const heard = new Set(leases.map(({ user }) => user));
+    this.owedBefore = this.owedBefore.filter(({ user, isPosted }) => !isPosted || !heard.has(user));
+  }
+
+  /** What those before it owe of a user's balance as it knows it. */
+  owedBeforeBy(user: string): number {
+    return this.owedBefore.reduce((sum, hold) => sum + (hold.user === user ? hold.cost : 0), 0);
   }
 
   /** Until when it has done all that it had to do. */

@@ -162,10 +162,7 @@ export class Model {
   begin(life: Life): void {
     const before = this.lives.filter((other) => other.hasEnded && other.dataDir === life.dataDir);
     life.inherited = before.reduce((sum, { left }) => sum + left, 0);
-    life.owedBefore.clear();
-    for (const hold of this.unposted.values()) {
-      if (before.includes(hold.life) && !hold.isAtRisk) add(life.owedBefore, hold.user, hold.cost);
-    }
+    life.owedBefore = [...this.unposted.values()].filter((hold) => before.includes(hold.life) && !hold.isAtRisk);
   }
 
   noteAllFree(): void {

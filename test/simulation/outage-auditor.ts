@@ -50,7 +50,7 @@ export class OutageAuditor {
   #allowanceOf(life: Life, user: string, key: string): number {
     const standing = life.standings.get(user);
     if (this.whenDown === 'refuse' || key !== '' || standing === undefined) return 0;
-    const owed = this.#hasHeard(life) ? 0 : (life.owedBefore.get(user) ?? 0);
+    const owed = this.#hasHeard(life) ? 0 : life.owedBeforeBy(user);
     return Math.max(0, Math.floor((standing.credits - standing.leased) / life.instances) - owed);
   }
 
