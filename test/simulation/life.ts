@@ -71,10 +71,14 @@ export interface Part {
   no: { readonly need: number; readonly short: 'user' | 'key'; readonly heardMs: number } | null;
 }
 
+/** What the store has said of a user. */
 export interface Standing {
   readonly credits: number;
   /** What all instances have leased of them. */
   readonly leased: number;
+  /** What those before the process owed of them for certain, when it heard this. */
+  readonly owed: number;
+  readonly heardMs: number;
 }
 
 /** One process from its start to its end. */
@@ -103,15 +107,19 @@ export class Life {
   /** When the store last answered, and when the last exchange was sent that it has answered. */
   heardMs = Number.NEGATIVE_INFINITY;
   answeredSentMs = Number.NEGATIVE_INFINITY;
-  /** What the store said last of each user, and how many instances there are: to this process, or those before it in its slot. */
-  standings = new Map<string, Standing>();
+  /** What the store said of each user, the last at the end: to this process, or those before it in its slot. */
+  readonly #standings = new Map<string, readonly Standing[]>();
+  /** How many instances there are, by the same. */
   instances = 1;
   /** What those who had ended before it began owed for certain, and the balances that it goes by do not account for. */
-  owedBefore: readonly HoldFacts[] = [];
+  #owedBefore: readonly HoldFacts[] = [];
   /** What it had leased when it was fenced and has not claimed again, by lease. */
   readonly claims = new Map<string, { readonly amount: number; readonly sinceMs: number }>();
 
-  constructor(slot: number, number: number, dataDir: string) {
+  readonly #time: { readonly nowMs: number };
+
+  constructor(slot: number, number: number, dataDir: string, time: { readonly nowMs: number }) {
+    this.#time = time;
     this.slot = slot;
     this.number = number;
     this.dataDir = dataDir;
@@ -133,20 +141,41 @@ export class Life {
   }
 
   /** It knows what the last in its slot has heard. */
-  follow({ standings, instances }: Life): void {
-    this.standings = new Map(standings);
-    this.instances = instances;
+  follow(before: Life): void {
+    for (const [user, standings] of before.#standings) this.#standings.set(user, standings.slice(-1));
+    this.instances = before.instances;
   }
 
+  /** It begins with what those before it owe. */
+  inherit(owed: readonly HoldFacts[]): void {
+    this.#owedBefore = owed;
+    for (const [user, standings] of this.#standings) {
+      this.#standings.set(
+        user,
+        standings.map((standing) => ({ ...standing, owed: this.#owedBeforeBy(user) })),
+      );
+    }
+  }
+
+  /** The store says it to the process itself, or while it hands in what others have left. */
   hearStandings({ leases }: SyncReply): void {
-    for (const { user, balance, leased } of leases) this.standings.set(user, { credits: balance, leased });
     const heard = new Set(leases.map(({ user }) => user));
-    this.owedBefore = this.owedBefore.filter(({ user, isPosted }) => !isPosted || !heard.has(user));
+    this.#owedBefore = this.#owedBefore.filter(({ user, isPosted }) => !isPosted || !heard.has(user));
+    for (const { user, balance, leased } of leases) {
+      const earlier = this.standingsSince(user, this.heardMs);
+      const standing = { credits: balance, leased, owed: this.#owedBeforeBy(user), heardMs: this.#time.nowMs };
+      this.#standings.set(user, [...earlier, standing]);
+    }
   }
 
-  /** What those before it owe of a user's balance as it knows it. */
-  owedBeforeBy(user: string): number {
-    return this.owedBefore.reduce((sum, hold) => sum + (hold.user === user ? hold.cost : 0), 0);
+  #owedBeforeBy(user: string): number {
+    return this.#owedBefore.reduce((sum, hold) => sum + (hold.user === user ? hold.cost : 0), 0);
+  }
+
+  /** What it knew of a user then, and has heard since. */
+  standingsSince(user: string, sinceMs: number): readonly Standing[] {
+    const standings = this.#standings.get(user) ?? [];
+    return standings.filter((_, index) => (standings[index + 1]?.heardMs ?? Number.POSITIVE_INFINITY) > sinceMs);
   }
 
   /** Until when it has done all that it had to do. */

@@ -162,7 +162,7 @@ export class Model {
   begin(life: Life): void {
     const before = this.lives.filter((other) => other.hasEnded && other.dataDir === life.dataDir);
     life.inherited = before.reduce((sum, { left }) => sum + left, 0);
-    life.owedBefore = [...this.unposted.values()].filter((hold) => before.includes(hold.life) && !hold.isAtRisk);
+    life.inherit([...this.unposted.values()].filter((hold) => before.includes(hold.life) && !hold.isAtRisk));
   }
 
   noteAllFree(): void {

@@ -3,7 +3,7 @@
 
 import type { Complain } from './auditor.ts';
 import type { CallFacts } from './call-auditor.ts';
-import type { Life, Part } from './life.ts';
+import type { Life, Part, Standing } from './life.ts';
 import type { Model } from './model.ts';
 
 export type WhenDown = 'serve' | 'refuse';
@@ -46,12 +46,19 @@ export class OutageAuditor {
     return silentMs >= downForCertainMs && awakeMs >= downForCertainMs;
   }
 
-  /** By how much more than its lease may be in use. */
-  #allowanceOf(life: Life, user: string, key: string): number {
-    const standing = life.standings.get(user);
-    if (this.whenDown === 'refuse' || key !== '' || standing === undefined) return 0;
-    const owed = this.#hasHeard(life) ? 0 : life.owedBeforeBy(user);
-    return Math.max(0, Math.floor((standing.credits - standing.leased) / life.instances) - owed);
+  /** What an outage that has begun may go by: it is set once, and what is heard since for others may differ. */
+  #standingsOf(life: Life, user: string): readonly Standing[] {
+    return life.standingsSince(user, life.heardMs + downFromMs);
+  }
+
+  /** By how much more than its lease may be in use, at least and at most. */
+  #allowanceOf(life: Life, user: string, key: string): { least: number; most: number } {
+    const standings = this.#standingsOf(life, user);
+    if (this.whenDown === 'refuse' || key !== '' || standings.length === 0) return { least: 0, most: 0 };
+    const allowances = standings.map(({ credits, leased, owed }) =>
+      Math.max(0, Math.floor((credits - leased) / life.instances) - (this.#hasHeard(life) ? 0 : owed)),
+    );
+    return { least: Math.min(...allowances), most: Math.max(...allowances) };
   }
 
   #hasHeard({ answeredSentMs }: Life): boolean {
@@ -69,7 +76,7 @@ export class OutageAuditor {
         `process ${life.number} sold ${cost} of ${user}, and has heard of nothing for ${unheardForMs} ms`,
       );
     if (beyond <= 0) return;
-    const allowance = this.mayBeDown(life) ? this.#allowanceOf(life, user, key) : 0;
+    const allowance = this.mayBeDown(life) ? this.#allowanceOf(life, user, key).most : 0;
     if (beyond > allowance) {
       const terms = `its lease of ${part.amount} and ${allowance} that an outage allows`;
       this.#complain(3, `process ${life.number} sold ${cost} of ${user} ${key} beyond ${terms}`);
@@ -80,14 +87,15 @@ export class OutageAuditor {
 
   /** Whether a process that does not hear from the store may say so by itself that a user has not got as much. */
   maySayNo({ life, user, cost }: CallFacts): boolean {
-    const standing = life.standings.get(user);
-    if (this.whenDown === 'refuse' || standing === undefined || !this.mayBeDown(life)) return false;
+    const standings = this.#standingsOf(life, user);
+    if (this.whenDown === 'refuse' || standings.length === 0 || !this.mayBeDown(life)) return false;
     // What is owed by those before it is known to be there, and not how much of it.
     if (!this.#hasHeard(life) || life.inherited > 0) return true;
     const parts = [...life.parts.values()].filter((part) => part.user === user);
     // Of those who waited in line some may have been served a moment ago.
     if (parts.some(({ waiting }) => waiting.length > 0)) return true;
-    return standing.credits - parts.reduce((used, part) => used + this.#inUse(part), 0) < cost;
+    const credits = Math.min(...standings.map((standing) => standing.credits));
+    return credits - parts.reduce((used, part) => used + this.#inUse(part), 0) < cost;
   }
 
   /** What was in use of a lease when a refusal of this moment was made: those in line are served first, and some have left. */
@@ -100,7 +108,7 @@ export class OutageAuditor {
     if (!this.#isDown(life) || !this.#hasHeard(life) || life.inherited > 0) return;
     const part = life.part(user, key);
     if (part.waiting.length > 0) return;
-    const left = part.amount + this.#allowanceOf(life, user, key) - this.#inUse(part);
+    const left = part.amount + this.#allowanceOf(life, user, key).least - this.#inUse(part);
     if (this.whenDown === 'serve' && left >= cost)
       this.#complain(6, `process ${life.number} turned ${cost} of ${user} ${key} away, and ${left} were left`);
   }

@@ -48,7 +48,7 @@ export class Population {
 
   start(slot: number): void {
     const { timeline, random, model, disk, note } = this.#world;
-    const life = new Life(slot, model.lives.length + 1, disk.dataDirOf(slot));
+    const life = new Life(slot, model.lives.length + 1, disk.dataDirOf(slot), timeline);
     model.lives.push(life);
     const clock = new ProcessClock(timeline, 0.99 + random.below(200) / 10_000);
     const process = new Process(life, clock, this.counts, this.#world, this.#slots[slot] ?? null);
