@@ -1,6 +1,7 @@
 // What the auditor knows of one process and of its calls: each hold as it was seen to be taken and to end, and what the
 // process was seen to be granted.
 
+import type { Clock } from '../../src/clock.ts';
 import type { SyncReply } from '../../src/store/sync/exchange.ts';
 
 /** How a number was in the last while. */
@@ -79,7 +80,12 @@ export interface Standing {
   /** What those before the process owed of them for certain, when it heard this. */
   readonly owed: number;
   readonly heardMs: number;
+  /** The time of day at which it was heard, as its process had it, in milliseconds. */
+  readonly dateMs: number;
 }
+
+/** For so long a process goes by what it knows, by the time of day as it has it. */
+const ageMaxMs = 24 * 60 * 60_000;
 
 /** One process from its start to its end. */
 export class Life {
@@ -118,8 +124,17 @@ export class Life {
 
   readonly #time: { readonly nowMs: number };
 
-  constructor(slot: number, number: number, dataDir: string, time: { readonly nowMs: number }) {
+  readonly #clock: Pick<Clock, 'date'>;
+
+  constructor(
+    slot: number,
+    number: number,
+    dataDir: string,
+    time: { readonly nowMs: number },
+    clock: Pick<Clock, 'date'>,
+  ) {
     this.#time = time;
+    this.#clock = clock;
     this.slot = slot;
     this.number = number;
     this.dataDir = dataDir;
@@ -161,15 +176,21 @@ export class Life {
   hearStandings({ leases }: SyncReply): void {
     const heard = new Set(leases.map(({ user }) => user));
     this.#owedBefore = this.#owedBefore.filter(({ user, isPosted }) => !isPosted || !heard.has(user));
+    const now = { heardMs: this.#time.nowMs, dateMs: this.#clock.date().getTime() };
     for (const { user, balance, leased } of leases) {
       const earlier = this.standingsSince(user, this.heardMs);
-      const standing = { credits: balance, leased, owed: this.#owedBeforeBy(user), heardMs: this.#time.nowMs };
+      const standing = { credits: balance, leased, owed: this.#owedBeforeBy(user), ...now };
       this.#standings.set(user, [...earlier, standing]);
     }
   }
 
   #owedBeforeBy(user: string): number {
     return this.#owedBefore.reduce((sum, hold) => sum + (hold.user === user ? hold.cost : 0), 0);
+  }
+
+  /** Whether it has to go by it. Where the time of day has jumped, what is known may be too old, or of tomorrow. */
+  isOfToday({ dateMs }: Standing): boolean {
+    return Math.abs(this.#clock.date().getTime() - dateMs) < ageMaxMs;
   }
 
   /** What it knew of a user then, and has heard since. */

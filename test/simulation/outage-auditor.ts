@@ -58,7 +58,8 @@ export class OutageAuditor {
     const allowances = standings.map(({ credits, leased, owed }) =>
       Math.max(0, Math.floor((credits - leased) / life.instances) - (this.#hasHeard(life) ? 0 : owed)),
     );
-    return { least: Math.min(...allowances), most: Math.max(...allowances) };
+    const least = standings.every((standing) => life.isOfToday(standing)) ? Math.min(...allowances) : 0;
+    return { least, most: Math.max(...allowances) };
   }
 
   #hasHeard({ answeredSentMs }: Life): boolean {

@@ -48,9 +48,9 @@ export class Population {
 
   start(slot: number): void {
     const { timeline, random, model, disk, note } = this.#world;
-    const life = new Life(slot, model.lives.length + 1, disk.dataDirOf(slot), timeline);
-    model.lives.push(life);
     const clock = new ProcessClock(timeline, 0.99 + random.below(200) / 10_000);
+    const life = new Life(slot, model.lives.length + 1, disk.dataDirOf(slot), timeline, clock);
+    model.lives.push(life);
     const process = new Process(life, clock, this.counts, this.#world, this.#slots[slot] ?? null);
     this.#slots[slot] = process;
     note(`p${life.number} starts in slot ${slot}`);
