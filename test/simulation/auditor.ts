@@ -144,7 +144,10 @@ export class Auditor {
       if (!wasLive) this.#complain(2, `process ${life.number} was heard as an instance that is fenced`);
       for (const { user, key } of message.leases) {
         if (!answer.done.has(user)) continue;
-        const claim = claimOf(life, user, key) + life.part(user, key).beyond;
+        const part = life.part(user, key);
+        // Whoever speaks for the dead reserves also what is in the ledger already, for a moment.
+        const doubted = life.hasEnded ? Math.max(0, part.unheard - part.unposted) : 0;
+        const claim = claimOf(life, user, key) + part.beyond + doubted;
         life.claims.delete(`${user} ${key}`);
         for (const name of key === '' ? [user] : [user, key]) excuses.set(name, (excuses.get(name) ?? 0) + claim);
       }

@@ -107,8 +107,9 @@ export class Life {
   left = 0;
   /** How many charges those before it have left, at most. */
   inherited = 0;
-  /** The instance that it is at present, or that speaks for it after its end. */
+  /** The instance that it is at present, or that speaks for it after its end, and all that it was. */
   instance = '';
+  readonly names = new Set<string>();
   readonly parts = new Map<string, Part>();
   /** When the store last answered, and when the last exchange was sent that it has answered. */
   heardMs = Number.NEGATIVE_INFINITY;
@@ -142,6 +143,11 @@ export class Life {
 
   get hasEnded(): boolean {
     return this.state === 'dead' || this.state === 'closed';
+  }
+
+  speakAs(instance: string): void {
+    this.instance = instance;
+    this.names.add(instance);
   }
 
   stop(nowMs: number): void {

@@ -86,7 +86,7 @@ export class Model {
 
   /** The process says what it goes on using. */
   sent(life: Life, { instance, leases, charges }: SyncMessage): void {
-    life.instance = instance;
+    life.speakAs(instance);
     for (const { user, key, keep } of leases) {
       const carried = charges
         .map(({ id }) => this.holds.get(id))
@@ -130,10 +130,10 @@ export class Model {
     const [first] = charges;
     const life =
       first === undefined
-        ? this.lives.find((other) => other.hasEnded && other.instance === instance)
+        ? this.lives.find((other) => other.hasEnded && other.names.has(instance))
         : this.holds.get(first.id)?.life;
     if (life === undefined) throw new Error('who speaks for another does so for one that has ended');
-    life.instance = instance;
+    life.speakAs(instance);
     return life;
   }
 
