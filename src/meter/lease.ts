@@ -189,9 +189,12 @@ export function allowMore(lease: Lease, allowance: number): void {
   lease.allowance = Math.max(lease.allowance, allowance);
 }
 
-/** The outage is over: nothing is left of the allowance but what is in use of it, until the store has reserved that too. */
-export function endAllowance(lease: Lease): void {
-  lease.allowance = Math.min(lease.allowance, excessOf(lease));
+/**
+ * Nothing is left of an allowance but `present`, that of the outage that is on, and what is in use of one that is over, until the store
+ * has reserved that too.
+ */
+export function endAllowance(lease: Lease, present = 0): void {
+  lease.allowance = Math.min(lease.allowance, Math.max(present, excessOf(lease)));
 }
 
 /** No answer, or none for this user: the charges stay owed, what was given up stays given up. */

@@ -77,9 +77,13 @@ export function endSilentWaits(line: Line, nowMs: number): void {
   );
 }
 
-/** Nobody waits for a store that is down. */
-export function refuseAll(line: Line, errorOf: (call: WaitingCall) => TollgateError): void {
-  removeFrom(line, () => true, errorOf);
+/** Nobody waits for a store that is down; only the store says that there are no credits. */
+export function refuseAll(line: Line): void {
+  removeFrom(
+    line,
+    () => true,
+    () => new TollgateError('TG_STORE_UNAVAILABLE'),
+  );
 }
 
 function removeFrom(line: Line, isOver: (call: WaitingCall) => boolean, errorOf: (call: WaitingCall) => TollgateError) {

@@ -129,7 +129,7 @@ export class Meter {
     if (mayHold && takeHold(line.lease, call.cost, nowMs)) return this.#admit(line, caller, call, nowMs);
     const refusal = rememberedRefusal(line, call.cost, nowMs);
     if (refusal !== null) throw this.#refused(caller, call, refusal);
-    if (!isUp) throw this.#refused(caller, call, this.#outage.refusalOf(line, call.cost));
+    if (!isUp) throw this.#refused(caller, call, new TollgateError('TG_STORE_UNAVAILABLE'));
     if (this.#books.waitingCalls >= waitingMax) throw this.#refused(caller, call, new TollgateError('TG_OVERLOADED'));
     return this.#wait(line, caller, call, nowMs);
   }

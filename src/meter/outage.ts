@@ -3,13 +3,12 @@
 // the store spoke last. Its price is a balance below zero by at most that. `refuse`: nothing, and a gateway that was cut
 // off has stopped before the others take it for dead and sell what it had.
 
-import { TollgateError } from '../errors.ts';
 import type { Fallback, Place } from '../fallback/fallback.ts';
 import type { LastKnown } from '../fallback/last-known.ts';
 import type { Debts } from '../journal/debts.ts';
 import type { SyncReply } from '../store/sync/exchange.ts';
 import type { Books } from './books.ts';
-import { allowMore, creditsLeft, endAllowance } from './lease.ts';
+import { allowMore, endAllowance } from './lease.ts';
 import { type Line, refuseAll, serveLine } from './line.ts';
 
 export interface OutageTerms {
@@ -28,8 +27,8 @@ const holdsMs = 6_000;
 export class Outage {
   readonly #books: Books;
   readonly #terms: OutageTerms;
-  /** Lines that have had what this outage allows them. */
-  readonly #allowed = new Set<Line>();
+  /** What this outage allows the lines that have asked for it. */
+  readonly #allowed = new Map<Line, number>();
 
   constructor(books: Books, terms: OutageTerms) {
     this.#books = books;
@@ -55,7 +54,7 @@ export class Outage {
 
   /** The store answers: allowances end. What is in use of one is told in the next messages, which always get it. */
   end(): void {
-    for (const line of this.#allowed) {
+    for (const line of this.#allowed.keys()) {
       endAllowance(line.lease);
       if (line.lease.allowance > 0) this.#books.dirty.add(line);
     }
@@ -65,7 +64,7 @@ export class Outage {
 
   /** What is given back of an outage that is over is not sold again. */
   released(line: Line): void {
-    if (!this.#allowed.has(line)) endAllowance(line.lease);
+    endAllowance(line.lease, this.#allowed.get(line));
   }
 
   /** The store is down: calls in line are admitted as far as lease and allowance go, the others refused. */
@@ -74,29 +73,23 @@ export class Outage {
       this.#allow(line);
       serveLine(line, nowMs);
     }
-    refuseAll(line, ({ cost }) => this.refusalOf(line, cost));
+    refuseAll(line);
   }
 
   /** Once for each outage; a key with a limit of its own has its lease and no more. */
   #allow(line: Line): void {
     if (this.#allowed.has(line)) return;
-    this.#allowed.add(line);
+    this.#allowed.set(line, 0);
     const { account, key } = line.lease;
     const { known, debts } = this.#terms;
     const standing = known.standingOf(account.user);
     if (standing === null) return;
     const unposted = debts.of(account.user);
     account.balance = standing.credits - unposted;
-    if (key === '') allowMore(line.lease, allowanceOf({ ...standing, instances: known.instances, unposted }));
-  }
-
-  /** 402 only where the balance that is known does not cover the cost. */
-  refusalOf({ lease: { account } }: Line, cost: number): TollgateError {
-    const isKnown = this.isServed && this.#terms.known.standingOf(account.user) !== null;
-    const remaining = creditsLeft(account);
-    return isKnown && remaining < cost
-      ? new TollgateError('TG_CREDITS_INSUFFICIENT', { required: cost, remaining })
-      : new TollgateError('TG_STORE_UNAVAILABLE');
+    if (key !== '') return;
+    const allowance = allowanceOf({ ...standing, instances: known.instances, unposted });
+    this.#allowed.set(line, allowance);
+    allowMore(line.lease, allowance);
   }
 }
 

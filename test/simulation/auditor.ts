@@ -146,7 +146,7 @@ export class Auditor {
         if (!answer.done.has(user)) continue;
         const part = life.part(user, key);
         // Whoever speaks for the dead reserves also what is in the ledger already, for a moment.
-        const doubted = life.hasEnded ? Math.max(0, part.unheard - part.unposted) : 0;
+        const doubted = Math.max(0, part.left - part.unposted);
         const claim = claimOf(life, user, key) + part.beyond + doubted;
         life.claims.delete(`${user} ${key}`);
         for (const name of key === '' ? [user] : [user, key]) excuses.set(name, (excuses.get(name) ?? 0) + claim);

@@ -61,15 +61,12 @@ export class CallAuditor {
   }
 
   /** 6: a no comes from the store, is remembered for half a second, and is true. */
-  #judgeNo(call: CallFacts, short: 'user' | 'key', isAtOnce: boolean): void {
-    const { life, user, key, cost } = call;
+  #judgeNo({ life, user, key, cost }: CallFacts, short: 'user' | 'key', isAtOnce: boolean): void {
     const { nowMs } = this.#model;
     const part: Part = life.part(user, key);
     const { no } = part;
     const ageMs = isAtOnce ? rememberedMs * tolerance : 0;
-    const isOfStore = no !== null && no.short === short && no.need <= cost && nowMs - no.heardMs <= ageMs;
-    if (!isOfStore && short === 'user' && this.#outage.maySayNo(call)) return;
-    if (!isOfStore) {
+    if (no === null || no.short !== short || no.need > cost || nowMs - no.heardMs > ageMs) {
       this.#complain(6, `process ${life.number} refused ${cost} of ${user} ${key} without a no of the store`);
     }
     // What calls in flight give back counts when their process has told the store, which trouble may keep it from.

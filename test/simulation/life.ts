@@ -58,6 +58,8 @@ export interface Part {
   unposted: number;
   /** Credits settled of which the process does not know that they are in the ledger. */
   unheard: number;
+  /** Credits of which, at its end, its journal may not know that they are in the ledger. */
+  left: number;
   /** What the process may use, by what it has said and heard. */
   amount: number;
   /** By how much more it has used since it last heard of this lease: the allowance of an outage. */
@@ -221,6 +223,7 @@ export class Life {
         open: 0,
         unposted: 0,
         unheard: 0,
+        left: 0,
         amount: 0,
         beyond: 0,
         returned: { atMs: 0, credits: 0 },

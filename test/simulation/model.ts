@@ -145,7 +145,9 @@ export class Model {
       if (hold.life !== life) continue;
       if (hold.state === 'open') hold.state = 'gone';
       hold.isAtRisk = hold.state === 'settled' && hold.settledMs >= safeUntilMs;
-      if (hold.state === 'settled' && hold.heardMs >= safeUntilMs) life.left += 1;
+      if (hold.state !== 'settled' || hold.heardMs < safeUntilMs) continue;
+      life.left += 1;
+      life.part(hold.user, hold.key).left += hold.cost;
     }
     for (const part of life.parts.values()) part.open = 0;
     this.noteAllFree();
@@ -156,6 +158,7 @@ export class Model {
     life.state = 'closed';
     life.lost = lost;
     life.left = life.owed;
+    for (const part of life.parts.values()) part.left = part.unheard;
   }
 
   /** It looks after what those before it have left, if nobody else does. */

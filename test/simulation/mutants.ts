@@ -173,7 +173,7 @@ export const mutants: readonly Mutant[] = [
   mutant('an allowance is renewed at a restart', outage, '/ instances) - unposted)', '/ instances))'),
   mutant('an allowance is there before the store is down', 'meter/meter.js', 'if (!isUp) this.#outage', 'this.#outage'),
   mutant('an allowance outlives its outage', outage, 'endAllowance(line.lease); if', 'if'),
-  mutant('a limited key has an allowance', outage, "if (key === '')", 'if (true)'),
+  mutant('a limited key has an allowance', outage, "if (key !== '') return;", ''),
   mutant('who refuses sells on', outage, 'this.#books.holdsEndAtMs = sentAtMs + holdsMs;', ''),
   mutant(
     'an outage turns away whom it should serve',

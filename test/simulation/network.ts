@@ -72,7 +72,10 @@ export class Network {
   doorOf(life: Life, clock: ProcessClock): StoreDoor {
     const real = this.#world.stores.doors[life.slot] as StoreAsks;
     return {
-      register: (instance) => this.#send(life, clock, 'register', () => real.register(instance)),
+      register: (instance) => {
+        life.names.add(instance);
+        return this.#send(life, clock, 'register', () => real.register(instance));
+      },
       seqOf: (instance) => this.#send(life, clock, 'seqOf', () => real.seqOf(instance)),
       close: async () => {},
       fence: async (instance, seq) => {

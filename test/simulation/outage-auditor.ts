@@ -86,19 +86,6 @@ export class OutageAuditor {
     part.beyond = Math.max(part.beyond, beyond);
   }
 
-  /** Whether a process that does not hear from the store may say so by itself that a user has not got as much. */
-  maySayNo({ life, user, cost }: CallFacts): boolean {
-    const standings = this.#standingsOf(life, user);
-    if (this.whenDown === 'refuse' || standings.length === 0 || !this.mayBeDown(life)) return false;
-    // What is owed by those before it is known to be there, and not how much of it.
-    if (!this.#hasHeard(life) || life.inherited > 0) return true;
-    const parts = [...life.parts.values()].filter((part) => part.user === user);
-    // Of those who waited in line some may have been served a moment ago.
-    if (parts.some(({ waiting }) => waiting.length > 0)) return true;
-    const credits = Math.min(...standings.map((standing) => standing.credits));
-    return credits - parts.reduce((used, part) => used + this.#inUse(part), 0) < cost;
-  }
-
   /** What was in use of a lease when a refusal of this moment was made: those in line are served first, and some have left. */
   #inUse({ open, unheard, returned }: Part): number {
     return open + unheard + (returned.atMs === this.#model.nowMs ? returned.credits : 0);

@@ -263,17 +263,6 @@ t.test(
     };
     t.same(story(-4), [], 'two calls through this gateway and in this time');
     t.match(story(-5), [/that explains 4 at most/]);
-    t.match(story(-1, 'lock'), [/that explains 0 at most/]);
+    t.match(story(-1, 'pause'), [/that explains 0 at most/]);
   },
 );
-
-t.test('a gateway whose database is away goes by what it knew before', async (t) => {
-  const dear = { cost: 5, costSaid: 5 };
-  const late = { startedAtMs: 9_000, endedAtMs: 9_010 };
-  const story = good().call(dear).call(dear).refusal(402, 'TG_CREDITS_INSUFFICIENT', late);
-  story.records.grants.push({ user: 'u', amount: 20, key: 'g', committedAtMs: 7_000 });
-  story.books.changes = [{ user: 'u', kind: 'grant', amount: 20, actor: 'verify', note: null }];
-  t.match(story.broken(), [/though at least 18 were free/]);
-  story.fault({ kind: 'refuse', startedAtMs: 6_000, endedAtMs: 8_000 });
-  t.same(story.broken(), [], 'it was granted in the outage');
-});

@@ -85,8 +85,8 @@ function troubleAt(records: Records, gateway: string, fromMs: number, toMs: numb
 }
 
 /** Credits that have come to a user, for certain, before this call; null where an edit may or may not have been. */
-function cameBy({ grants, edits, faults }: Records, user: string, call: CallRecord): number | null {
-  const heardMs = heardUntil(call, faults) - heardWithinMs;
+function cameBy({ grants, edits }: Records, user: string, call: CallRecord): number | null {
+  const heardMs = call.startedAtMs - heardWithinMs;
   let came = 0;
   for (const grant of grants) {
     if (grant.user === user && (grant.committedAtMs ?? Number.POSITIVE_INFINITY) < heardMs) came += grant.amount;
@@ -98,17 +98,6 @@ function cameBy({ grants, edits, faults }: Records, user: string, call: CallReco
     if (difference < 0 || committedAtMs < heardMs) came += difference;
   }
   return came;
-}
-
-/** Up to when the gateway of a call can have heard of the books: in an outage it goes by what it knew before. */
-function heardUntil({ gateway, startedAtMs }: CallRecord, faults: Records['faults']): number {
-  const outages = faults.filter(
-    (fault) =>
-      fault.gateways.includes(gateway) &&
-      fault.startedAtMs <= startedAtMs &&
-      fault.endedAtMs + settlesWithinMs >= startedAtMs,
-  );
-  return outages.reduce((earliest, fault) => Math.min(earliest, fault.startedAtMs), startedAtMs);
 }
 
 /** What a gateway itself may answer. */
