@@ -20,15 +20,13 @@ export interface Identities {
   readonly client: ProviderClient;
 }
 
-/** Whether the store can be asked, and what it said last of callers; null where nobody is served by that. */
-export interface Circuit {
-  readonly isStoreUp: () => boolean;
-  readonly known: LastKnown | null;
-}
-
-interface Means extends Circuit {
+interface Means {
   readonly db: Database['db'];
   readonly log: Logger;
+  /** Whether the store can be asked. */
+  readonly isStoreUp: () => boolean;
+  /** What it said last of callers; null where nobody is served by that. */
+  readonly known: LastKnown | null;
 }
 
 /** Nothing is asked of anybody yet. */

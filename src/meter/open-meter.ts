@@ -56,8 +56,8 @@ export async function openMeter({ clock = systemClock, ...options }: MeterOption
   const adoption = new Adoption(abandoned, { store, clock, log, setAside, heard });
   await adoption.open();
   const folder = makeInstanceFolder(journal.dataDir);
-  // By default calls are served by what this process itself has heard.
   const debts = new Debts({ clock, log, own: () => adoption.journals });
+  // By default calls are served by what this process itself has heard.
   const terms: OutageTerms = { whenDown: 'serve', keep: null, debts, ...options.outage, known };
   let books: Books | null = null;
   let keeper: Pick<Fallback, 'start' | 'close'> | null = null;
