@@ -30,7 +30,7 @@ const jumpsMs = [-2_000, 5_000, 3_600_000, -3_600_000, 365 * 86_400_000, -86_400
 type Kind = 'jump' | 'close' | 'death' | 'stop' | 'spell' | 'cut' | 'lock';
 const harmless: readonly Kind[] = ['jump', 'close', 'jump'];
 /** One at a time: whoever is fenced alive must have been watched without a break. */
-const lonely: readonly Kind[] = ['stop', 'stop', 'cut', 'jump'];
+const lonely: readonly Kind[] = ['stop', 'stop', 'stop', 'cut', 'jump'];
 /** What a world suffers from: of everything a little, or of one thing a lot. */
 const plagues: readonly (readonly Kind[])[] = [
   ['jump', 'close', 'death', 'death', 'stop', 'spell', 'cut', 'lock'],
@@ -53,12 +53,13 @@ export class Mishaps {
   constructor(world: MishapOptions) {
     this.#world = world;
     this.#kinds = world.random.of(plagues);
+    world.weather.isFair = this.#kinds === lonely;
   }
 
   /** How long until the next. */
   pauseMs(): number {
     const { random, weather } = this.#world;
-    if (this.#kinds === lonely) return 1_000 + random.below(8_000);
+    if (this.#kinds === lonely) return 1_000 + random.below(11_000);
     return 200 + random.below(weather.temper === 'stormy' ? 3_000 : 6_000);
   }
 
@@ -104,7 +105,9 @@ export class Mishaps {
     this.counts.stops += 1;
     const aboutFenced = 8_000 + random.below(2_000);
     const isLonely = this.#kinds === lonely;
-    const forMs = isLonely ? aboutFenced : random.of([30, 500, 3_000, aboutFenced, aboutFenced, 20_000]);
+    const forMs = isLonely
+      ? random.of([aboutFenced, 12_000, 12_000])
+      : random.of([30, 500, 3_000, aboutFenced, aboutFenced, 20_000]);
     this.#trouble(forMs);
     population.stop(process, forMs);
   }

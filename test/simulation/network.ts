@@ -49,6 +49,8 @@ export class Network {
   readonly lockedUsers = new Set<string>();
   /** How many messages were ever sent. */
   sent = 0;
+  /** Somebody is about to fence that instance. */
+  whenFencing: (instance: string) => void = () => {};
   readonly seen = {
     exchanges: 0,
     adoptions: 0,
@@ -60,6 +62,7 @@ export class Network {
     noes: 0,
     agains: 0,
     fences: 0,
+    spared: 0,
   };
   readonly #world: NetworkOptions;
   readonly #underWay = new Set<Letter>();
@@ -79,8 +82,9 @@ export class Network {
       seqOf: (instance) => this.#send(life, clock, 'seqOf', () => real.seqOf(instance)),
       close: async () => {},
       fence: async (instance, seq) => {
+        this.whenFencing(instance);
         const isFenced = await this.#send(life, clock, `fence ${instance.slice(-4)}`, () => real.fence(instance, seq));
-        if (isFenced) this.seen.fences += 1;
+        this.seen[isFenced ? 'fences' : 'spared'] += 1;
         return isFenced;
       },
       exchange: (message, locks) => this.#exchange(life, clock, real, message, locks),

@@ -39,6 +39,7 @@ export class Population {
   constructor(slots: number, world: PopulationOptions) {
     this.#slots = Array.from({ length: slots }, () => null);
     this.#world = world;
+    world.network.whenFencing = (instance) => this.#stir(instance);
   }
 
   begin(keys: readonly Key[]): void {
@@ -115,11 +116,21 @@ export class Population {
     const { timeline, note } = this.#world;
     note(`p${process.life.number} stops for ${forMs} ms`);
     process.stop();
-    timeline.after(forMs, () => {
-      if (process.life.state !== 'paused') return;
-      note(`p${process.life.number} goes on`);
-      process.goOn();
-    });
+    timeline.after(forMs, () => this.#goOn(process));
+  }
+
+  /** Whoever is taken for dead may go on at that very moment, and hand something in before it is fenced. */
+  #stir(instance: string): void {
+    const { random, timeline } = this.#world;
+    const process = this.#slots.find((one) => one?.life.instance === instance);
+    if (!process || !random.percent(35)) return;
+    timeline.after(random.below(50), () => this.#goOn(process));
+  }
+
+  #goOn(process: Process): void {
+    if (process.life.state !== 'paused') return;
+    this.#world.note(`p${process.life.number} goes on`);
+    process.goOn();
   }
 
   /** A process takes no more calls, closes when its last has ended, and is replaced. */

@@ -29,6 +29,8 @@ export class Weather {
   /** A single process does not hear from it until then. */
   readonly cutUntilMs = new Map<number, number>();
   isOver = false;
+  /** Single messages do not go astray. */
+  isFair = false;
   readonly #random: Random;
 
   constructor(random: Random, temper: Temper) {
@@ -42,7 +44,7 @@ export class Weather {
     if (this.isOver || this.temper === 'calm') return this.#good(2);
     if (nowMs < this.downUntilMs) return random.percent(60) ? this.#refused() : this.#silent();
     if (nowMs < (this.cutUntilMs.get(slot) ?? 0)) return random.percent(80) ? this.#silent() : this.#lostAnswer();
-    if (random.percent(faultsOf[this.temper])) return this.#fault();
+    if (!this.isFair && random.percent(faultsOf[this.temper])) return this.#fault();
     if (isPatient && random.percent(85)) return this.#good(1_900);
     return this.#good(nowMs < this.slowUntilMs ? 1_500 : random.of([1, 3, 20]));
   }
