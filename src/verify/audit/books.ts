@@ -106,13 +106,13 @@ function allowedTo(user: string, startingCredits: number, { faults, calls, serve
   const granted = grants.reduce((sum, grant) => sum + (grant.user === user ? grant.amount : 0), 0);
   const mine = edits.filter((edit) => edit.user === user);
   const largestBalance = granted + Math.max(startingCredits, ...mine.map(({ met }) => met?.after ?? 0));
+  const forwarded = calls.filter((call) => call.user === user && served.has(call.id));
   const outages = faults.filter(({ kind }) => databaseFaults.has(kind));
   return outages.reduce((sum, { gateways, startedAtMs, endedAtMs }) => {
     const isIn = (call: CallRecord) => call.startedAtMs >= startedAtMs && call.startedAtMs <= endedAtMs + backWithinMs;
+    const met = forwarded.filter(isIn);
     const costs = gateways.map((gateway) =>
-      calls
-        .filter((call) => call.user === user && call.gateway === gateway && isIn(call) && served.has(call.id))
-        .reduce((all, { cost }) => all + cost, 0),
+      met.reduce((all, call) => all + (call.gateway === gateway ? call.cost : 0), 0),
     );
     return sum + costs.reduce((all, cost) => all + Math.min(cost, largestBalance), 0);
   }, 0);

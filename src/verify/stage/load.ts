@@ -86,10 +86,21 @@ export async function callOnce(id: string, intent: Intent, records: Records): Pr
   const { address } = gateway;
   if (address === null) return null;
   const { id: key, secret } = player.key;
+  // In one literal: what is put together of several gets a hidden class of its own, and to read many of those takes 30 times as long.
   const record: CallRecord = {
-    ...{ id, user: player.user, key, gateway: gateway.name, route, cost: routes[route] },
-    ...{ startedAtMs: performance.now(), endedAtMs: Number.POSITIVE_INFINITY, end: 'open' },
-    ...{ status: null, code: null, hasRetryAfter: false, costSaid: null },
+    id,
+    user: player.user,
+    key,
+    gateway: gateway.name,
+    route,
+    cost: routes[route],
+    startedAtMs: performance.now(),
+    endedAtMs: Number.POSITIVE_INFINITY,
+    end: 'open',
+    status: null,
+    code: null,
+    hasRetryAfter: false,
+    costSaid: null,
   };
   records.calls.push(record);
   await call({ address, path: `/${route}/${manner}`, secret, agent, leavesAfterMs }, record);
