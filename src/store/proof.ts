@@ -2,14 +2,22 @@
 // afterwards: a schema of its own, edits, a row that stays locked, and the rows that an auditor has to see.
 
 import { sql } from 'kysely';
-import { type Database, type Db, isPostgres, transact } from './database.ts';
+import { type Database, type Db, isPostgres, type Trx, transact } from './database.ts';
 
 /** Makes the schema that the database was opened with; nothing on SQLite. */
 export async function createSchema({ db, schema }: Database): Promise<void> {
   if (isPostgres(db)) await sql`CREATE SCHEMA ${sql.id(schema)}`.execute(db);
 }
 
-/** Drops it with all that is in it. */
+/**
+ * Makes the table, beside the gateway's, in which every edit by hand leaves a row, in the transaction that it is: so it can be
+ * told afterwards whether an edit came to pass whose answer was lost.
+ */
+export async function createEditNotes(db: Db): Promise<void> {
+  await sql`CREATE TABLE edits_by_hand (id text PRIMARY KEY, before bigint, after bigint, reserved bigint)`.execute(db);
+}
+
+/** Drops the schema with all that is in it. */
 export async function dropSchema({ db, schema }: Database): Promise<void> {
   if (isPostgres(db)) await sql`DROP SCHEMA IF EXISTS ${sql.id(schema)} CASCADE`.execute(db);
 }
@@ -21,16 +29,36 @@ export interface HandEdit {
   readonly reserved: number;
 }
 
-/** `UPDATE users SET credits = …`, as people do it, and what was reserved at that moment. */
-export function editByHand(db: Db, userId: string, credits: number): Promise<HandEdit> {
+/** `UPDATE users SET credits = …`, as people do it, and what was reserved at that moment. `id` is new with each edit. */
+export function editByHand(db: Db, id: string, userId: string, credits: number): Promise<HandEdit> {
   return transact(db, async (trx) => {
-    const before = await sql<{ credits: number }>`
-      SELECT credits FROM users WHERE id = ${userId} ${isPostgres(trx) ? sql`FOR UPDATE` : sql``}`.execute(trx);
+    const before = (await lockedCredits(trx, userId)) ?? 0;
     await sql`UPDATE users SET credits = ${credits} WHERE id = ${userId}`.execute(trx);
     const standing = (await standingsOf(trx)).find(({ user }) => user === userId);
     const reserved = standing?.leases.reduce((sum, { amount }) => sum + amount, 0) ?? 0;
-    return { before: before.rows[0]?.credits ?? 0, after: credits, reserved };
+    await sql`INSERT INTO edits_by_hand VALUES (${id}, ${before}, ${credits}, ${reserved})`.execute(trx);
+    return { before, after: credits, reserved };
   });
+}
+
+/**
+ * What an edit met whose answer was lost; null when it did not come to pass, and never will. It had its user locked before it
+ * could commit, so whoever gets the lock after it finds it over.
+ */
+export function handEditOf(db: Db, id: string, userId: string): Promise<HandEdit | null> {
+  return transact(db, async (trx) => {
+    await lockedCredits(trx, userId);
+    const { rows } = await sql<HandEdit>`
+      SELECT before, after, reserved FROM edits_by_hand WHERE id = ${id}`.execute(trx);
+    return rows[0] ?? null;
+  });
+}
+
+/** A user's credits, which nobody changes until the transaction ends: on SQLite it has locked the file. */
+async function lockedCredits(trx: Trx, userId: string): Promise<number | undefined> {
+  const lock = isPostgres(trx) ? sql`FOR UPDATE` : sql``;
+  const { rows } = await sql<{ credits: number }>`SELECT credits FROM users WHERE id = ${userId} ${lock}`.execute(trx);
+  return rows[0]?.credits;
 }
 
 /** Keeps a user's row locked (SQLite: the whole file) until `release` resolves. */

@@ -1,12 +1,20 @@
 // The auditor is given records of runs in which one thing went wrong, and has to find it, and nothing else.
 
 import t from 'tap';
-import type { BookedCharge } from '../../src/store/proof.ts';
+import type { BookedChange, BookedCharge } from '../../src/store/proof.ts';
 import { type FinalBooks, judgeBooks } from '../../src/verify/audit/books.ts';
 import { judgeCharges } from '../../src/verify/audit/charges.ts';
+import type { Finding } from '../../src/verify/audit/finding.ts';
+import { judgeNoCredits } from '../../src/verify/audit/no-credits.ts';
 import { judgeRefusals } from '../../src/verify/audit/refusals.ts';
 import type { Player } from '../../src/verify/stage/cast.ts';
-import { type CallRecord, type FaultRecord, Records, type ServedRecord } from '../../src/verify/stage/records.ts';
+import {
+  type CallRecord,
+  type EditRecord,
+  type FaultRecord,
+  Records,
+  type ServedRecord,
+} from '../../src/verify/stage/records.ts';
 
 const cast: Player[] = [
   { role: 'poor', user: 'u', credits: 10, key: { id: 'k', secret: 'tg_…', limit: null } },
@@ -18,7 +26,7 @@ class Story {
   readonly records = new Records();
   readonly charges: BookedCharge[] = [];
   readonly books = {
-    ...{ users: 2, differences: [] as string[], entries: 3, changes: [] as FinalBooks['changes'], notHandedIn: [] },
+    ...{ users: 2, differences: [] as string[], entries: 3, changes: [] as BookedChange[], notHandedIn: [] },
     ...{ standings: [] as FinalBooks['standings'], leftover: { leases: 0, instances: 0 } },
   };
 
@@ -67,17 +75,33 @@ class Story {
     return this;
   }
 
-  broken(): string[] {
+  /** Credits set by hand, booked if they were: in the answer, or in what was learned at `knownAtMs` when that was lost. */
+  edit(before: number, after: number, given: Partial<EditRecord> = {}): this {
+    const met = { before, after, reserved: 0 };
+    const edit = { user: 'u', startedAtMs: 0, knownAtMs: 1, wasCutOff: false, met, ...given };
+    this.records.edits.push(edit);
+    if (edit.met !== null) {
+      this.books.changes.push({ user: 'u', kind: 'adjustment', amount: after - before, actor: 'sql', note: null });
+    }
+    return this;
+  }
+
+  findings(): Finding[] {
     const booked = new Map<string, BookedCharge[]>();
     for (const charge of this.charges) {
       const id = charge.requestId ?? 'none';
       booked.set(id, [...(booked.get(id) ?? []), charge]);
     }
-    const findings = [
+    return [
       ...judgeCharges(this.records, booked),
-      ...judgeRefusals(this.records, cast),
+      judgeNoCredits(this.records, booked, cast),
+      ...judgeRefusals(this.records),
       ...judgeBooks(this.records, this.books, cast),
     ];
+  }
+
+  broken(): string[] {
+    const findings = this.findings();
     return findings.flatMap(({ promise, broken }) => broken.map((line) => `${promise}: ${line}`));
   }
 }
@@ -131,6 +155,7 @@ const stories: readonly [what: string, story: Story, told: RegExp][] = [
     good().refusal(402, 'TG_KEY_LIMIT_REACHED', { user: 'v', key: 'limited' }),
     /at least 10 were free/,
   ],
+  ['a 402 for the limit of a key that has none', good().refusal(402, 'TG_KEY_LIMIT_REACHED'), /that nobody has set/],
   ['a failure of the gateway', good().refusal(500, 'TG_INTERNAL'), /in order.* 500 TG_INTERNAL/],
   ['a 503 without Retry-After', good().refusal(503, 'TG_OVERLOADED', { hasRetryAfter: false }), /without Retry-After/],
   ['a 401 with a good key', good().refusal(401, 'TG_AUTH_INVALID'), /401 with a good key/],
@@ -143,6 +168,12 @@ const stories: readonly [what: string, story: Story, told: RegExp][] = [
   ],
   ['a balance below zero for no reason', good(), /went to -3: no cause; that explains 0/],
   ['a grant that is missing', good(), /granted 5 in 1, the ledger says 0/],
+  ['an edit that is missing', good().edit(10, 15), /edited 1 times by 5, the ledger says 0 by 0/],
+  [
+    'an edit in the ledger that did not come to pass',
+    good().edit(10, 15),
+    /edited 0 times by 0, the ledger says 1 by 5/,
+  ],
   ['a lease that is left', good(), /2 leases left/],
 ];
 
@@ -154,6 +185,10 @@ const touches: Readonly<Record<string, (story: Story) => void>> = {
     story.charge({ ...(story.records.calls[0] as CallRecord), id: 'strange' }, {}),
   'a key that is let in after its end': (story) => story.records.revocations.push({ key: 'old', committedAtMs: 7_000 }),
   'a balance below zero for no reason': (story) => story.records.lowest.set('u', -3),
+  'an edit that is missing': (story) => story.books.changes.splice(0),
+  'an edit in the ledger that did not come to pass': (story) => {
+    for (const edit of story.records.edits) edit.met = null;
+  },
   'a grant that is missing': (story) =>
     story.records.grants.push({ user: 'u', amount: 5, key: 'g', committedAtMs: 1_000 }),
 };
@@ -222,6 +257,61 @@ t.test('a 402 is right while the calls before it may have taken the credits', as
   t.same(held.refusal(402, 'TG_CREDITS_INSUFFICIENT').broken(), [], 'what was in flight at a kill may be held');
 });
 
+const none = 'TG_CREDITS_INSUFFICIENT';
+const at = (startedAtMs: number, cost = 1) => ({ startedAtMs, endedAtMs: startedAtMs + 10, cost, costSaid: cost });
+/** Two of ten credits are charged by calls. The answer was lost, and what came of it was learned at 9,000 ms. */
+const lost = { startedAtMs: 2_000, knownAtMs: 9_000, wasCutOff: true };
+const lostAndUndone = { ...lost, met: null };
+
+t.test(
+  'a 402 after an edit that took credits away, and whose answer was lost, is judged by what came of it',
+  async (t) => {
+    const refusedAt = (ms: number, lowered: Partial<EditRecord>) =>
+      good()
+        .edit(8, 0, lowered)
+        .refusal(402, none, { ...at(ms), costSaid: null })
+        .broken();
+    t.match(refusedAt(1_900, lost), [/at least 4 were free/], 'wrong before it was sent');
+    t.same(refusedAt(2_100, lost), [], 'right from then on');
+    t.same(refusedAt(20_000, lost), []);
+    t.match(refusedAt(20_000, lostAndUndone), [/at least 8 were free/], 'wrong if it did not come to pass');
+  },
+);
+
+t.test('a 402 after an edit that gave credits, and whose answer was lost, is judged by what came of it', async (t) => {
+  const spent = (raised: Partial<EditRecord>) =>
+    good().edit(8, 0, { startedAtMs: 1_200, knownAtMs: 1_300 }).edit(0, 5, raised);
+  const refusedAt = (ms: number, story: Story) => story.refusal(402, none, { ...at(ms), costSaid: null }).broken();
+  t.same(refusedAt(2_100, spent(lost)), [], 'right where it may not have come to pass yet');
+  t.same(refusedAt(10_400, spent(lost)), [], 'right where it may not have been heard of yet');
+  t.match(refusedAt(10_600, spent(lost)), [/at least 5 were free/], 'wrong after that');
+  t.same(refusedAt(10_600, spent(lost).call(at(10_500, 5))), [], 'right where a call has taken them again');
+  t.same(refusedAt(10_600, spent(lostAndUndone)), [], 'right if it did not come to pass');
+});
+
+t.test('the page says how many 402 were judged, and how many credits would have shown', async (t) => {
+  const seen = (story: Story) => story.findings().find(({ promise }) => promise.startsWith('Nobody gets a 402'))?.seen;
+  t.equal(seen(good()), '0 of 0 answers 402 judged');
+  const story = good().edit(8, 0, lost);
+  for (const cost of [1, 3, 7]) story.refusal(402, none, { ...at(20_000, cost), costSaid: null });
+  t.equal(seen(story), '3 of 3 answers 402 judged; with 3 credits more half of them would be found wrong');
+});
+
+t.test('what is not charged in the end counts as held until its gateway has had the time to tell so', async (t) => {
+  const refusedAt = (ms: number, call: Partial<CallRecord>, served: Partial<ServedRecord> | null) =>
+    good()
+      .fault({ ...kill, endedAtMs: 5_000 })
+      .call({ cost: 8, status: null, ...call }, served, 0)
+      .refusal(402, none, { ...at(ms), costSaid: null })
+      .broken();
+  const inFlight = { endedAtMs: 1_105, end: 'broken' } as const;
+  t.same(refusedAt(7_900, inFlight, { end: 'left' }), [], 'by a gateway that was killed');
+  t.match(refusedAt(8_100, inFlight, { end: 'left' }), [/at least 8 were free/]);
+  t.same(refusedAt(99_000, inFlight, { end: 'open' }), [], 'and for ever while its upstream works on it');
+  const unreached = { end: 'refused', endedAtMs: 1_101 } as const;
+  t.match(refusedAt(1_700, unreached, null), [/at least 4 were free/], 'but not at all where no gateway took it');
+});
+
 t.test('a balance may go below zero as far as its causes allow', async (t) => {
   const story = (lowest: number) => {
     const told = good().fault({
@@ -239,9 +329,7 @@ t.test('a balance may go below zero as far as its causes allow', async (t) => {
       ],
       instances: { a: 'i' },
     });
-    const met = { before: 10, after: 2, reserved: 4 };
-    told.records.edits.push({ user: 'u', startedAtMs: 1, committedAtMs: 2, met });
-    told.books.changes = [{ user: 'u', kind: 'adjustment', amount: -8, actor: 'sql', note: null }];
+    told.edit(10, 2, { met: { before: 10, after: 2, reserved: 4 } });
     told.books.standings = [{ user: 'u', credits: lowest, leases: [] }];
     return told.broken();
   };

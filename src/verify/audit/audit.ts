@@ -8,6 +8,7 @@ import type { Records } from '../stage/records.ts';
 import { type FinalBooks, judgeBooks } from './books.ts';
 import { judgeCharges } from './charges.ts';
 import type { Finding } from './finding.ts';
+import { judgeNoCredits } from './no-credits.ts';
 import { judgeRefusals } from './refusals.ts';
 
 /** Judges a run whose gateways have stopped. */
@@ -35,7 +36,12 @@ export async function audit(
     leftover: await leftovers(db),
     notHandedIn,
   };
-  return [...judgeCharges(records, booked), ...judgeRefusals(records, cast), ...judgeBooks(records, books, cast)];
+  return [
+    ...judgeCharges(records, booked),
+    judgeNoCredits(records, booked, cast),
+    ...judgeRefusals(records),
+    ...judgeBooks(records, books, cast),
+  ];
 }
 
 async function balancesOf(db: Db): Promise<{ users: number; differences: string[] }> {

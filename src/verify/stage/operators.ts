@@ -1,12 +1,12 @@
 // What people do meanwhile: they grant credits, edit balances with SQL, and revoke keys. An answer that does not come
-// leaves open whether it was done: a grant is then repeated under its key, an edit noted as unknown.
+// leaves open whether it was done: a grant is then repeated under its key, and of an edit the database is asked for its note.
 
 import { setTimeout } from 'node:timers/promises';
 import { grantCreditsOnce } from '../../store/credits.ts';
 import { type Db, transact } from '../../store/database.ts';
 import { auditBalances } from '../../store/history.ts';
 import { revokeKey } from '../../store/keys.ts';
-import { editByHand, standingsOf } from '../../store/proof.ts';
+import { editByHand, handEditOf, standingsOf } from '../../store/proof.ts';
 import { makeKey, type Player } from './cast.ts';
 import type { Stage } from './faults.ts';
 import { pause } from './load.ts';
@@ -33,7 +33,7 @@ export async function runOperators(stage: Stage, random: Random): Promise<void> 
     await pause(deedMinMs + random.below(deedMaxMs - deedMinMs), over);
     const chance = random.below(100);
     if (chance < 50) await grant(stage, `grant-${n}`, of('poor'), 5 + random.below(200));
-    else if (chance < 80) await edit(stage, of('edited'), random.of([0, 3, 40, 300, 900]));
+    else if (chance < 80) await edit(stage, `edit-${n}`, of('edited'), random.of([0, 3, 40, 300, 900]));
     else {
       const player = of('revoked');
       if (renewed.has(player)) continue;
@@ -51,15 +51,21 @@ async function grant({ database, records }: Stage, key: string, { user }: Player
   record.committedAtMs = performance.now();
 }
 
-async function edit({ database, records }: Stage, { user }: Player, credits: number): Promise<void> {
+async function edit(
+  { database: { db }, records }: Stage,
+  id: string,
+  { user }: Player,
+  credits: number,
+): Promise<void> {
   const record: Records['edits'][number] = {
-    ...{ user, startedAtMs: performance.now(), committedAtMs: null, met: null },
+    ...{ user, startedAtMs: performance.now(), knownAtMs: Number.POSITIVE_INFINITY, wasCutOff: false, met: null },
   };
   records.edits.push(record);
-  const met = await editByHand(database.db, user, credits).catch(() => null);
-  if (met === null) return;
-  record.met = met;
-  record.committedAtMs = performance.now();
+  record.met = await editByHand(db, id, user, credits).catch(() => {
+    record.wasCutOff = true;
+    return insist(() => handEditOf(db, id, user));
+  });
+  record.knownAtMs = performance.now();
 }
 
 /** Revokes a key and, when it has been refused for a while, gives its user another. */

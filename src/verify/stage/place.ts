@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Database, openDatabase } from '../../store/database.ts';
 import { migrateUp } from '../../store/migrate.ts';
-import { createSchema, dropSchema } from '../../store/proof.ts';
+import { createEditNotes, createSchema, dropSchema } from '../../store/proof.ts';
 
 export interface Place {
   readonly dialect: 'postgres' | 'sqlite';
@@ -42,6 +42,7 @@ export async function makePlace(databaseUrl: string): Promise<Place> {
   try {
     await createSchema(database);
     await migrateUp(database);
+    await createEditNotes(database.db);
   } catch (error) {
     await remove().catch(() => {});
     throw error;

@@ -72,11 +72,15 @@ export interface GrantRecord {
   committedAtMs: number | null;
 }
 
-/** An `UPDATE users SET credits`. */
+/** An `UPDATE users SET credits`. If it came to pass, then at some time between `startedAtMs` and `knownAtMs`. */
 export interface EditRecord {
   readonly user: string;
   readonly startedAtMs: number;
-  committedAtMs: number | null;
+  /** When its answer came or, where that was lost, the answer to whether it came to pass. */
+  knownAtMs: number;
+  /** Its answer was lost. */
+  wasCutOff: boolean;
+  /** Null: it did not come to pass. */
   met: HandEdit | null;
 }
 
