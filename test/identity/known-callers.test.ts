@@ -1,6 +1,7 @@
 import t from 'tap';
-import { KnownCallers } from '../../src/identity/known-callers.ts';
+import { KnownCallers, type LookUp } from '../../src/identity/known-callers.ts';
 import type { CallerIdentity } from '../../src/store/identities.ts';
+import { until } from '../helpers/until.ts';
 
 const ann: CallerIdentity = {
   userId: 'ann',
@@ -57,6 +58,46 @@ t.test('a thousand look-ups are under way at most, forgotten ones included', asy
   const next = callers.find('one more', 'c');
   answers.shift()?.(ann);
   t.equal(await next, ann);
+});
+
+t.test('the last word on a caller spares asking for five seconds, and no longer', async (t) => {
+  const blocked = { ...ann, isBlocked: true };
+  // Either the look-up itself knows no better, as where a provider was asked, or the store did not answer it.
+  const lookUps: Record<string, LookUp> = {
+    'of a look-up': async () => ({ lastWord: blocked }),
+    'of whoever stands in': () => Promise.reject(new Error('nobody is there')),
+  };
+  const standIn = { isStoreUp: () => true, find: () => blocked, note: () => t.fail('the store has said nothing') };
+  for (const [whose, lookUp] of Object.entries(lookUps)) {
+    await t.test(whose, async (t) => {
+      const now = performance.now.bind(performance);
+      let laterMs = 0;
+      t.intercept(performance, 'now', { value: () => now() + laterMs });
+      const asked: string[] = [];
+      const look: LookUp = (credential, hash) => {
+        asked.push(hash);
+        return lookUp(credential, hash);
+      };
+      const callers = new KnownCallers(look, undefined, standIn);
+      const isAskedAbout = (hash: string) => callers.find(hash, 'c') instanceof Promise;
+      t.equal(await callers.find('early', 'c'), blocked);
+      t.equal(callers.find('early', 'c'), blocked, 'at once');
+      laterMs = 4_000;
+      t.equal(await callers.find('late', 'c'), blocked);
+      laterMs = 5_001;
+      await until(
+        () => isAskedAbout('early'),
+        (is) => is,
+      );
+      t.equal(callers.find('late', 'c'), blocked);
+      t.same(asked, ['early', 'late', 'early']);
+      laterMs = 9_001;
+      await until(
+        () => isAskedAbout('late'),
+        (is) => is,
+      );
+    });
+  }
 });
 
 /** Look-ups wait until the test answers them, in their order. */
