@@ -154,6 +154,23 @@ t.test(
   },
 );
 
+t.test('workers who start in an outage share what is there, although one process left it behind', async (t) => {
+  const dataDir = await temporaryFolder(t);
+  const before = await openGate(t, { dataDir });
+  const { line } = before;
+  const key = await before.gate.newKey('ann', 5_000);
+  t.equal((await before.gate.call(key)).status, 200);
+  await before.gate.gateway.close();
+  await line.cut();
+  const { credits, leased } = await knownStanding(dataDir, 'ann');
+  // This is one of the four as its parent starts it.
+  const { gate } = await openGate(t, { dataDir, server: 'workers: 4' }, before);
+  let sold = 0;
+  while ((await gate.call(key, '/dear')).status === 200) sold += 1;
+  t.equal(sold, Math.floor((credits - leased) / 4 / 100));
+  t.ok(sold > 0);
+});
+
 t.test('a gateway that has known nobody is not ready in an outage', async (t) => {
   const { line, ...first } = await openGate(t);
   await first.gate.gateway.close();
