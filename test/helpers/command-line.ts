@@ -48,14 +48,15 @@ export interface Running {
 
 const program = resolve('dist/src/cli.js');
 
-/** A folder with a gateway.yaml for an empty database of the dialect; `more` is further YAML. */
+/** A folder with a gateway.yaml for a database of the dialect, an empty one where none is given; `more` is further YAML. */
 export async function openCommandLine(
   t: Test,
   dialect: Dialect,
   more = '',
+  given?: TestDatabase,
 ): Promise<CommandLine & { readonly test: TestDatabase }> {
   const folder = await temporaryFolder(t);
-  const test = await emptyDatabase(t, dialect);
+  const test = given ?? (await emptyDatabase(t, dialect));
   const text = [
     'server: { host: 127.0.0.1, port: 0 }',
     'ops: { host: 127.0.0.1, port: 0 }',

@@ -33,14 +33,25 @@ export interface Gate {
   obstacles(): Promise<string[]>;
 }
 
+/** What a test wants otherwise than usual. */
+export interface GateTerms {
+  /** Further YAML. */
+  readonly more?: string;
+  /** Where clients connect; a free port by default. */
+  readonly port?: number;
+  /** An empty one by default. */
+  readonly database?: TestDatabase;
+}
+
 /** A gateway of two workers, all ready, by a configuration that was named, in front of an upstream that answers at once, but for `/held`. */
-export async function startGate(t: Test, dialect: Dialect, server = '', { more = '', port = 0 } = {}): Promise<Gate> {
+export async function startGate(t: Test, dialect: Dialect, server = '', terms: GateTerms = {}): Promise<Gate> {
+  const { more = '', port = 0, database } = terms;
   const held: ServerResponse[] = [];
   const upstream = await startUpstream(t, ({ url }, response) => {
     if (url === '/held') held.push(response);
     else response.end('at once');
   });
-  const commands = await openCommandLine(t, dialect, more);
+  const commands = await openCommandLine(t, dialect, more, database);
   await edit(commands, 'http://127.0.0.1:9', upstream.url);
   await edit(commands, 'port: 0', `port: ${port}, workers: 2, ${server}`);
   await commands.json('users create bob@b.example');
