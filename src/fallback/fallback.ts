@@ -47,7 +47,7 @@ export async function openFallback(options: FallbackOptions): Promise<Fallback> 
   known.prune();
   const fallback = new Fallback(options);
   if (!known.isEmpty && (await fallback.save())) {
-    for (const folder of abandoned) await rm(join(folder, fileName), { force: true });
+    for (const folder of abandoned) await putAway(join(folder, fileName), options);
   }
   return fallback;
 }
@@ -60,6 +60,13 @@ async function takeOver(path: string, { known, log }: FallbackOptions): Promise<
     const why = error instanceof CallersFileError ? error.message : String(error);
     log.warn({ path, why }, 'known callers were not taken from a file');
   }
+}
+
+/** What is no file stays: nobody needs it, and it is not ours. */
+async function putAway(path: string, { log }: FallbackOptions): Promise<void> {
+  await rm(path, { force: true }).catch((error) =>
+    log.warn({ path, err: error }, 'what was left behind of known callers could not be put away'),
+  );
 }
 
 export class Fallback {

@@ -1,8 +1,12 @@
 // What was last known of the callers outlives the process, is believed only when nobody else can have written it, and is asked
 // about anew when the store has been silent.
 
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { Fallback, openFallback } from '../../src/fallback/fallback.ts';
 import { callersMax, LastKnown } from '../../src/fallback/last-known.ts';
@@ -40,21 +44,72 @@ t.test('nobody is written down where nobody has called', async (t) => {
 });
 
 t.test('what was left behind is taken over, the latest word of each caller, and put away', async (t) => {
-  const root = await temporaryFolder(t);
-  const folders = ['me', 'first', 'second'].map((name) => join(root, name));
-  const [folder = '', ...abandoned] = folders;
-  for (const [index, place] of abandoned.entries()) {
-    const known = new LastKnown(() => Date.now() - index * 1_000);
-    known.noteKey('hash', { ...ann, isBlocked: index === 0 });
+  for (const late of [0, 1]) {
+    const [folder = '', ...abandoned] = await foldersIn(t, ['me', 'first', 'second']);
+    for (const [index, place] of abandoned.entries()) {
+      const isLate = index === late;
+      const known = new LastKnown(() => Date.now() - (isLate ? 0 : 1_000));
+      known.noteKey('hash', { ...ann, isBlocked: isLate });
+      known.noteKey(`hash ${index}`, ann);
+      known.noteSubject('https://issuer.example', 'sub', { userId: isLate ? 'bob' : 'ann', isBlocked: false });
+      known.noteStanding('less', isLate ? 70 : 90, 10);
+      known.noteStanding('more', isLate ? 90 : 70, 10);
+      known.noteInstances(index === 0 ? 3 : 2);
+      await save(known, place);
+    }
+    const known = new LastKnown();
+    await openFallback({ ...terms(known), folder, abandoned, others: () => [] });
+    t.match(known.findKey('hash'), { isBlocked: true });
+    t.same([known.findKey('hash 0'), known.findKey('hash 1')], [ann, ann]);
+    t.match(known.findSubject('https://issuer.example', 'sub'), { userId: 'bob' });
+    t.match([known.standingOf('less'), known.standingOf('more')], [{ credits: 70 }, { credits: 90 }]);
+    t.equal(known.instances, 3, 'credits are shared by no fewer than anybody knew of');
+    t.same(await Promise.all([folder, ...abandoned].map((path) => readdir(path))), [['callers.json'], [], []]);
+  }
+});
+
+t.test('what others beside this process know is read and left to them, also of one who comes meanwhile', async (t) => {
+  const [folder = '', ...others] = await foldersIn(t, ['me', 'first', 'second']);
+  for (const [index, place] of others.entries()) {
+    const known = new LastKnown();
     known.noteKey(`hash ${index}`, ann);
-    const fallback = new Fallback({ ...terms(known), folder: place, ...nobody });
-    t.equal(await fallback.save(), true);
+    await save(known, place);
   }
   const known = new LastKnown();
-  await openFallback({ ...terms(known), folder, abandoned, others: () => [] });
-  t.match(known.findKey('hash'), { isBlocked: true }, 'the first is the later one');
+  let looks = 0;
+  const look = () => {
+    looks += 1;
+    return others.slice(0, looks);
+  };
+  await openFallback({ ...terms(known), folder, abandoned: [], others: look });
   t.same([known.findKey('hash 0'), known.findKey('hash 1')], [ann, ann]);
-  t.same((await readdir(root, { recursive: true })).toSorted(), ['first', 'me', 'me/callers.json', 'second']);
+  t.same(await Promise.all(others.map((path) => readdir(path))), [['callers.json'], ['callers.json']]);
+});
+
+t.test('what was left behind and is no file keeps nobody from starting, nor from what others have left', async (t) => {
+  const [folder = '', pipe = '', place = '', socket = '', whole = ''] = await foldersIn(t, [
+    ...['me', 'pipe', 'folder', 'socket', 'whole'],
+  ]);
+  await promisify(execFile)('mkfifo', [join(pipe, 'callers.json')]);
+  await mkdir(join(place, 'callers.json'));
+  const server = createServer().listen(join(socket, 'callers.json'));
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  const before = new LastKnown();
+  before.noteKey('hash', ann);
+  await save(before, whole);
+  const known = new LastKnown();
+  const warnings: object[] = [];
+  const abandoned = [pipe, place, socket, whole];
+  await openFallback({ ...terms(known, undefined, warnings), folder, abandoned, others: () => [] });
+  t.same(known.findKey('hash'), ann);
+  t.match(warnings, [
+    { path: join(pipe, 'callers.json'), why: 'it is no file' },
+    { path: join(place, 'callers.json'), why: 'it is no file' },
+    { path: join(socket, 'callers.json'), why: 'it cannot be read (ENXIO)' },
+    { path: join(place, 'callers.json') },
+  ]);
+  t.same(await readdir(folder), ['callers.json']);
 });
 
 t.test('a file that somebody else may have written, or that is not whole, is left out and told', async (t) => {
@@ -197,6 +252,19 @@ const nobody = { abandoned: [], others: () => [] };
 function terms(known: LastKnown, database?: Database, warnings: object[] = []) {
   const log = { info: () => {}, warn: (facts: object) => void warnings.push(facts) };
   return { known, db: database?.db as Database['db'], isStoreUp: () => false, log };
+}
+
+/** Folders that are there. */
+async function foldersIn(t: Test, names: readonly string[]): Promise<string[]> {
+  const root = await temporaryFolder(t);
+  const folders = names.map((name) => join(root, name));
+  for (const path of folders) await mkdir(path);
+  return folders;
+}
+
+/** Writes down what is known, as a process does that has come to its end. */
+async function save(known: LastKnown, folder: string): Promise<void> {
+  if (!(await new Fallback({ ...terms(known), folder, ...nobody }).save())) throw new Error('it was not written down');
 }
 
 async function openPlace(t: Test) {
