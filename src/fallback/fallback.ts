@@ -1,7 +1,7 @@
 // Keeps what was last known of the callers on the disk, so that a start in an outage knows them too, and asks the store
 // about all of them anew once it has been silent: a key that was revoked in one outage is not good in the next.
 
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BaseLogger } from 'pino';
 import type { Db } from '../store/database.ts';
@@ -18,7 +18,7 @@ const askedMax = 500;
 const pauseMs = 50;
 
 export interface Place {
-  /** Where this process keeps its file. */
+  /** Where this process keeps its file: a folder that is there. */
   readonly folder: string;
   /** Folders of processes that are gone, which this one looks after: what their files hold is taken over. */
   readonly abandoned: readonly string[];
@@ -120,7 +120,6 @@ export class Fallback {
     const { known, folder, log } = this.#options;
     const startMs = performance.now();
     try {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
       await writeCallers(join(folder, fileName), known);
       const endMs = performance.now();
       // What takes long is done less often.

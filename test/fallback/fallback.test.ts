@@ -3,7 +3,7 @@
 
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -110,6 +110,16 @@ t.test('what was left behind and is no file keeps nobody from starting, nor from
     { path: join(place, 'callers.json') },
   ]);
   t.same(await readdir(folder), ['callers.json']);
+});
+
+t.test('where the folder has gone nothing is written down, which is told once', async (t) => {
+  const place = await openPlace(t);
+  const { known, fallback } = await place.open();
+  known.noteKey('hash', ann);
+  await rm(place.folder, { recursive: true });
+  t.same([await fallback.save(), await fallback.save()], [false, false]);
+  t.match(place.warnings, [{ err: { code: 'ENOENT' }, folder: place.folder }]);
+  t.equal(place.warnings.length, 1);
 });
 
 t.test('a file that somebody else may have written, or that is not whole, is left out and told', async (t) => {
