@@ -35,7 +35,7 @@ import { createOps } from './observability/ops.ts';
 import { obstaclesOf, warningsOf } from './observability/readiness.ts';
 import { requestIdOf } from './observability/request-id.ts';
 import { type Database, openDatabase } from './store/database.ts';
-import { migrateUp, migrationStatus } from './store/migrate.ts';
+import { migrateWhileAnswered, migrationStatus } from './store/migrate.ts';
 import { openStoreDoor } from './store/sync/door.ts';
 
 export interface Gateway {
@@ -143,7 +143,8 @@ export async function startGateway(config: Config, { logTo = 1, worker }: StartO
 }
 
 /**
- * Whether anything is missing is asked within the time that a call may wait; a migration takes longer, on connections of its own.
+ * Whether anything is missing is asked within the time that a call may wait; a migration takes longer, on connections of its own,
+ * as long as the database answers beside it.
  */
 async function bringUpToDate(database: Database, { migrate, ...options }: Config['database']): Promise<void> {
   if (!migrate) return;
@@ -151,7 +152,7 @@ async function bringUpToDate(database: Database, { migrate, ...options }: Config
   if (states.every(({ appliedAt }) => appliedAt !== null)) return;
   const patient = openDatabase(options);
   try {
-    await migrateUp(patient);
+    await migrateWhileAnswered(patient, database);
   } finally {
     await patient.close();
   }

@@ -1,6 +1,7 @@
 // Brings the tables up and down. Kysely's migrator keeps the list of what was applied; this file adds what it lacks:
 // a lock on SQLite, so that several instances can start at once, and the refusal to touch a stranger's `users` table.
 
+import { setTimeout } from 'node:timers/promises';
 import { type Kysely, type Migration, type MigrationResultSet, Migrator, sql } from 'kysely';
 import * as theBooks from '../../migrations/0001_the_books.ts';
 import * as identities from '../../migrations/0002_identities.ts';
@@ -16,6 +17,9 @@ const migrations: Record<string, Migration & { drops: string[] }> = {
   '0004_by_hand': byHand,
   '0005_audit': audit,
 };
+
+/** The pause between two questions whether the database still answers. */
+const pauseMs = 1_000;
 
 const appliedTable = 'tollgate_migrations';
 
@@ -36,6 +40,25 @@ export function migrateUp(database: Database): Promise<string[]> {
     await refuseForeignTables(db);
     return namesOf(await migrator.migrateToLatest());
   });
+}
+
+/**
+ * Likewise, with statements on `patient` that may take as long as they like: while they do, `impatient`, which has a limit for
+ * each of its own, is asked again and again whether the database is still there. Rejects as the driver does when that is not
+ * answered; what is under way on `patient` ends with it then, so close it.
+ */
+export async function migrateWhileAnswered(patient: Database, impatient: Database): Promise<void> {
+  let isOver = false;
+  const migrating = migrateUp(patient).finally(() => {
+    isOver = true;
+  });
+  const watch = async () => {
+    while (!isOver) {
+      await setTimeout(pauseMs, undefined, { ref: false });
+      if (!isOver) await sql`SELECT 1`.execute(impatient.db);
+    }
+  };
+  await Promise.race([migrating, watch().then(() => migrating)]);
 }
 
 /** Reverts the latest migration and returns its name in a list, empty when none was applied. */

@@ -15,6 +15,8 @@ export interface Line {
   cut(): Promise<void>;
   /** Nothing passes any more, either way. What is connected stays so; whoever comes gets in and is never answered. */
   silence(): void;
+  /** Falls silent as soon as somebody says this: it still arrives, and is not answered. */
+  silenceAt(said: string): void;
   /** Ends a silence or a cut. What was said in a silence arrives now, as when a network finds itself again. */
   heal(): Promise<void>;
 }
@@ -29,6 +31,7 @@ interface Link {
 export async function openLine(t: Test, target: URL): Promise<Line> {
   const links = new Set<Link>();
   let isSilent = false;
+  let silencedBy: string | null = null;
   const server = createServer({ pauseOnConnect: true }, (near) => {
     const link: Link = { near, far: null };
     links.add(link);
@@ -37,13 +40,20 @@ export async function openLine(t: Test, target: URL): Promise<Line> {
   });
   const join = (link: Link) => {
     link.far ??= connect(Number(target.port), target.hostname).on('error', () => drop(link));
+    // Before the pipe, which passes on what it is given now.
+    link.near.removeListener('data', listen).on('data', listen);
     link.near.pipe(link.far).pipe(link.near);
+  };
+  const listen = (said: Buffer) => {
+    if (silencedBy === null || !said.includes(silencedBy)) return;
+    silencedBy = null;
+    silence();
   };
   const drop = ({ near, far }: Link) => {
     near.resetAndDestroy();
     far?.destroy();
   };
-  const listen = async (port: number) => {
+  const open = async (port: number) => {
     server.listen(port, '127.0.0.1');
     await once(server, 'listening');
     return (server.address() as AddressInfo).port;
@@ -66,13 +76,16 @@ export async function openLine(t: Test, target: URL): Promise<Line> {
       far.unpipe(near).pause();
     }
   };
+  const silenceAt = (said: string) => {
+    silencedBy = said;
+  };
   const heal = async () => {
-    if (!server.listening) await listen(port);
+    if (!server.listening) await open(port);
     isSilent = false;
     for (const link of links) join(link);
   };
-  const port = await listen(0);
+  const port = await open(0);
   t.teardown(cut);
   const { href: url } = Object.assign(new URL(target), { host: `127.0.0.1:${port}` });
-  return { url, connections: () => links.size, reset, cut, silence, heal };
+  return { url, connections: () => links.size, reset, cut, silence, silenceAt, heal };
 }
