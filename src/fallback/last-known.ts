@@ -2,6 +2,7 @@
 // store does not answer. Of keys there are hashes alone; sessions are not kept.
 
 import { createHash } from 'node:crypto';
+import { type Clock, systemClock } from '../clock.ts';
 import type { CallerIdentity } from '../store/identities.ts';
 import type { Change } from '../store/sync/exchange.ts';
 import type { LeaseAnswer } from '../store/sync/grants.ts';
@@ -29,10 +30,10 @@ export interface Standing extends Dated {
 export const callersMax = 100_000;
 
 export class LastKnown {
-  readonly keys = new Recent<KnownKey>(callersMax);
-  readonly subjects = new Recent<KnownSubject>(callersMax);
-  readonly standings = new Recent<Standing>(callersMax);
-  readonly #now: () => number;
+  readonly keys: Recent<KnownKey>;
+  readonly subjects: Recent<KnownSubject>;
+  readonly standings: Recent<Standing>;
+  readonly #clock: Pick<Clock, 'nowMs' | 'date'>;
   /** Live instances that share the credits. */
   #instances = 1;
   /** Raised when identities are forgotten: what was asked before that may be answered with what was true before it. */
@@ -40,9 +41,11 @@ export class LastKnown {
   /** Whether anything has changed since the last `takeNews`, and whether somebody was forgotten. */
   #news: 'none' | 'some' | 'urgent' = 'none';
 
-  /** `now`: milliseconds since 1970. */
-  constructor(now: () => number = Date.now) {
-    this.#now = now;
+  constructor(clock: Pick<Clock, 'nowMs' | 'date'> = systemClock) {
+    this.#clock = clock;
+    this.keys = new Recent(callersMax, clock);
+    this.subjects = new Recent(callersMax, clock);
+    this.standings = new Recent(callersMax, clock);
   }
 
   get isEmpty(): boolean {
@@ -58,7 +61,7 @@ export class LastKnown {
   }
 
   findKey(hash: string): CallerIdentity | null {
-    const known = this.keys.get(hash, this.#now());
+    const known = this.keys.get(hash);
     if (known === null) return null;
     const { atMs: _, ...identity } = known;
     return { ...identity, issuer: null, scopes: null };
@@ -70,7 +73,7 @@ export class LastKnown {
       if (this.keys.delete(hash)) this.#news = 'urgent';
       return;
     }
-    this.keys.set(hash, { ...knownKeyOf(found, found.keyId), atMs: this.#now() });
+    this.keys.set(hash, { ...knownKeyOf(found, found.keyId), atMs: this.#atMs() });
     this.#isNews();
   }
 
@@ -85,22 +88,22 @@ export class LastKnown {
   }
 
   findSubject(issuer: string, subject: string): KnownSubject | null {
-    return this.subjects.get(nameOf(issuer, subject), this.#now());
+    return this.subjects.get(nameOf(issuer, subject));
   }
 
   noteSubject(issuer: string, subject: string, { userId, isBlocked }: Omit<KnownSubject, 'atMs'>): void {
-    this.subjects.set(nameOf(issuer, subject), { userId, isBlocked, atMs: this.#now() });
+    this.subjects.set(nameOf(issuer, subject), { userId, isBlocked, atMs: this.#atMs() });
     this.#isNews();
   }
 
   /** By the name under which a subject is kept; '' for one that is gone. */
   userOfSubject(name: string): string {
-    return this.subjects.get(name, this.#now())?.userId ?? '';
+    return this.subjects.get(name)?.userId ?? '';
   }
 
   /** Notes whom the store says a subject is; null: nobody. */
   correctSubject(name: string, found: Omit<KnownSubject, 'atMs'> | null): void {
-    const known = this.subjects.get(name, this.#now());
+    const known = this.subjects.get(name);
     if (known === null || (known.userId === found?.userId && known.isBlocked === found.isBlocked)) return;
     if (found === null) this.subjects.delete(name);
     else this.subjects.correct(name, found);
@@ -116,11 +119,11 @@ export class LastKnown {
   }
 
   standingOf(user: string): Standing | null {
-    return this.standings.get(user, this.#now());
+    return this.standings.get(user);
   }
 
   noteStanding(user: string, credits: number, leased: number): void {
-    this.standings.set(user, { credits, leased, atMs: this.#now() });
+    this.standings.set(user, { credits, leased, atMs: this.#atMs() });
     this.#isNews();
   }
 
@@ -158,7 +161,11 @@ export class LastKnown {
   }
 
   prune(): void {
-    for (const facts of [this.keys, this.subjects, this.standings]) facts.prune(this.#now());
+    for (const facts of [this.keys, this.subjects, this.standings]) facts.prune();
+  }
+
+  #atMs(): number {
+    return this.#clock.date().getTime();
   }
 
   #isNews(): void {

@@ -47,7 +47,7 @@ export async function openMeter({ clock = systemClock, ...options }: MeterOption
   const instance = uuidv7();
   const setAside = new SetAside(journal.dataDir, log, () => observer.setAside());
   const abandoned = lockAbandonedFolders(journal.dataDir);
-  const known = options.outage?.known ?? new LastKnown(() => clock.date().getTime());
+  const known = options.outage?.known ?? new LastKnown(clock);
   const heard = ({ leases, overdraft, gone }: SyncReply) => {
     known.noteAnswers(leases);
     if (overdraft > 0) observer.overdrawn(overdraft);

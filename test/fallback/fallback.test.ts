@@ -8,6 +8,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
+import { systemClock } from '../../src/clock.ts';
 import { Fallback, openFallback } from '../../src/fallback/fallback.ts';
 import { callersMax, LastKnown } from '../../src/fallback/last-known.ts';
 import type { Database } from '../../src/store/database.ts';
@@ -48,7 +49,7 @@ t.test('what was left behind is taken over, the latest word of each caller, and 
     const [folder = '', ...abandoned] = await foldersIn(t, ['me', 'first', 'second']);
     for (const [index, place] of abandoned.entries()) {
       const isLate = index === late;
-      const known = new LastKnown(() => Date.now() - (isLate ? 0 : 1_000));
+      const known = new LastKnown({ ...systemClock, date: () => new Date(Date.now() - (isLate ? 0 : 1_000)) });
       known.noteKey('hash', { ...ann, isBlocked: isLate });
       known.noteKey(`hash ${index}`, ann);
       known.noteSubject('https://issuer.example', 'sub', { userId: isLate ? 'bob' : 'ann', isBlocked: false });
@@ -173,18 +174,45 @@ t.test('the volumes of Kubernetes open files to the group: that is no reason to 
   t.same((await place.open()).known.findKey('hash'), ann);
 });
 
-t.test('what is older than a day is not used, nor what comes from tomorrow', (t) => {
-  let nowMs = Date.now();
-  const known = new LastKnown(() => nowMs);
+t.test('what is older than a day is not used, whatever the time of day does meanwhile', (t) => {
+  const clock = twoClocks();
+  const known = new LastKnown(clock);
   known.noteKey('hash', ann);
   known.noteStanding('ann', 70, 30);
-  nowMs += dayMs;
+  for (const jumpMs of [2 * dayMs, -4 * dayMs]) {
+    clock.dateMs += jumpMs;
+    known.prune();
+    t.same(known.findKey('hash'), ann);
+    t.match(known.standingOf('ann'), { credits: 70 });
+  }
+  clock.spanMs += dayMs;
+  known.prune();
   t.same(known.findKey('hash'), ann);
-  nowMs += 1;
+  clock.spanMs += 1;
   t.equal(known.findKey('hash'), null);
   t.equal(known.standingOf('ann'), null);
-  nowMs -= 2 * dayMs + 2;
-  t.equal(known.findKey('hash'), null);
+  known.prune();
+  t.equal(known.isEmpty, true);
+  t.end();
+});
+
+t.test('what others have known is as old as its time of day says, and is not used when it comes from tomorrow', (t) => {
+  const clock = twoClocks();
+  const known = new LastKnown(clock);
+  const standingAt = (atMs: number) => ({ credits: 70, leased: 30, atMs });
+  const standings = [
+    ['tomorrow', standingAt(clock.dateMs + dayMs + 1)],
+    ['young', standingAt(clock.dateMs - dayMs + 1_000)],
+    ['old', standingAt(clock.dateMs - dayMs - 1)],
+  ] as const;
+  known.merge({ instances: 1, keys: [], subjects: [], standings });
+  t.equal(known.standingOf('tomorrow'), null);
+  t.equal(known.standingOf('old'), null);
+  clock.dateMs += dayMs;
+  clock.spanMs += 1_000;
+  t.match(known.standingOf('young'), { credits: 70 });
+  clock.spanMs += 1;
+  t.equal(known.standingOf('young'), null, 'it grows older here like any other');
   t.end();
 });
 
@@ -262,6 +290,17 @@ const nobody = { abandoned: [], others: () => [] };
 function terms(known: LastKnown, database?: Database, warnings: object[] = []) {
   const log = { info: () => {}, warn: (facts: object) => void warnings.push(facts) };
   return { known, db: database?.db as Database['db'], isStoreUp: () => false, log };
+}
+
+/** A clock whose spans and time of day a test sets apart. */
+function twoClocks() {
+  const clock = {
+    spanMs: 0,
+    dateMs: Date.UTC(2026, 0, 2),
+    nowMs: () => clock.spanMs,
+    date: () => new Date(clock.dateMs),
+  };
+  return clock;
 }
 
 /** Folders that are there. */

@@ -72,10 +72,10 @@ export class Process {
     this.clock = clock;
     this.served = served;
     this.#world = world;
-    this.#known = new LastKnown(() => clock.date().getTime());
+    this.#known = new LastKnown(clock);
     if (before === null) return;
     life.follow(before.life);
-    for (const [user, standing] of before.#known.standings.entries()) this.#known.standings.set(user, standing);
+    this.#known.standings.merge(before.#known.standings.entries());
     this.#known.noteInstances(before.#known.instances);
   }
 
