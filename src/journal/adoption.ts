@@ -77,12 +77,19 @@ export class Adoption {
     }
   }
 
+  /** Who is locked for a moment, as by an exchange of another, is waited for; who is locked for longer is passed over. */
   async #reserveAll(speaker: Speaker, owed: readonly Owed[]): Promise<void> {
+    let locks: LockPolicy = 'wait';
     for (let from = 0; from < owed.length; from += usersMax) {
       const leases = owed.slice(from, from + usersMax).map(askOf);
       speaker.seq += 1;
       const message = { ...speaker, charges: [], leases, tallies: [] };
-      const reply = await this.#options.store.exchange(message, 'skip');
+      const exchange = () => this.#options.store.exchange(message, locks);
+      const reply = await exchange().catch((error) => {
+        if (!(error instanceof UsersLockedError)) throw error;
+        locks = 'skip';
+        return exchange();
+      });
       if (!reply.stale) this.#options.heard?.(reply);
     }
   }

@@ -13,6 +13,7 @@ import type { Database } from '../../src/store/database.ts';
 import { fenceInstance } from '../../src/store/instances.ts';
 import type { StoreDoor } from '../../src/store/sync/door.ts';
 import type { Charge } from '../../src/store/sync/exchange.ts';
+import { UsersLockedError } from '../../src/store/sync/transaction.ts';
 import { dialects, migratedDatabase, temporaryFolder } from '../helpers/databases.ts';
 import {
   addInstance,
@@ -159,6 +160,27 @@ t.test('a folder that cannot be read keeps nobody from starting', async (t) => {
   );
   for (const folder of left) folder.release();
 });
+
+for (const dialect of dialects) {
+  t.test(`${dialect}: what is owed is reserved at once, but for users who stay locked`, async (t) => {
+    for (const isLocked of [false, true]) {
+      const { database } = await migratedDatabase(t, dialect);
+      const dead = await dieWith(t, database, { reserved: 0, charges: ['a', 'b'], posted: [] });
+      const door = openTestDoor(t, database);
+      const policies: string[] = [];
+      const exchange: StoreDoor['exchange'] = async (message, locks) => {
+        if (message.instance === dead.instance && message.charges.length === 0) policies.push(locks);
+        if (isLocked && locks === 'wait') throw new UsersLockedError('locked');
+        return door.exchange(message, locks);
+      };
+      const { meter } = await openTestMeter(t, database, { ...dead, store: { ...passing(door), exchange } });
+      t.equal(meter.isStoreUp, true);
+      t.same(policies, isLocked ? ['wait', 'skip'] : ['wait']);
+      await untilAdopted(dead.dataDir);
+      t.equal(await balanceOf(database), 90);
+    }
+  });
+}
 
 t.test('a meter that cannot start leaves nothing of its own behind', async (t) => {
   const { database } = await migratedDatabase(t, 'sqlite');
