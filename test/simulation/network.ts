@@ -178,9 +178,9 @@ export class Network {
       const [slot, otherSlot] = [letter.life.slot, other.life.slot];
       await stores.overlap(
         slot,
-        () => this.#carryOut(letter),
+        () => this.#carryOut(letter, true),
         otherSlot,
-        () => this.#carryOut(other),
+        () => this.#carryOut(other, true),
       );
       await this.#look([letter, other], new Map());
     } else {
@@ -196,7 +196,7 @@ export class Network {
     if (stores.dialect === 'postgres' && letter !== undefined && this.lockedUsers.size === 0 && random.percent(50)) {
       this.#underWay.delete(letter);
       this.seen.overlaps += 1;
-      await stores.editMeanwhile(text, values, letter.life.slot, () => this.#carryOut(letter));
+      await stores.editMeanwhile(text, values, letter.life.slot, () => this.#carryOut(letter, true));
       await this.#look([letter], lowered);
     } else {
       await byItself();
@@ -204,16 +204,17 @@ export class Network {
     }
   }
 
-  async #carryOut(letter: Letter): Promise<void> {
+  /** `isMeeting`: another transaction is under way, whose locks it may wait for, on a busy machine for too long. */
+  async #carryOut(letter: Letter, isMeeting = false): Promise<void> {
     const { life, text, fate, locks, message } = letter;
     if (fate.name === 'late') this.seen.late += 1;
     try {
       letter.outcome = { value: await letter.carryOut(this.#unlockedPart(message, locks)) };
     } catch (error) {
       letter.outcome = { error };
-      const isLock = error instanceof UsersLockedError && this.lockedUsers.size > 0;
-      if (!isLock)
-        this.#world.complain('program', `${text} of process ${life.number} failed: ${(error as Error).stack}`);
+      const isLock = error instanceof UsersLockedError && (isMeeting || this.lockedUsers.size > 0);
+      if (isLock) this.#world.model.troubledMs = this.#world.timeline.nowMs;
+      else this.#world.complain('program', `${text} of process ${life.number} failed: ${(error as Error).stack}`);
     }
   }
 
