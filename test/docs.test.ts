@@ -9,7 +9,7 @@ const covers: Readonly<Record<string, string>> = {
   'npm ci': '.ci/run',
   'npm test': '.ci/run',
   'npm run demo': 'test/cli/gateway-commands.test.ts',
-  'npm run bench': 'test/scripts/bench.test.ts',
+  'npm run bench': 'test/scripts/bench-smoke.test.ts',
   'npx tollgate check': 'test/readme.test.ts',
   'npx tollgate users create ada@example.com': 'test/readme.test.ts',
   'npx tollgate keys create ada@example.com': 'test/readme.test.ts',

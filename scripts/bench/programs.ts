@@ -25,16 +25,25 @@ export interface Program {
   stop(): Promise<void>;
 }
 
+export interface ProgramTerms {
+  /** The list of cores that it may use, or null for those of the bench. */
+  readonly core?: string | null;
+  /** Whether it can be asked. */
+  readonly hasChannel?: boolean;
+  /** Another script, named in the same way, that runs first in the same process. */
+  readonly preload?: string | null;
+}
+
 /**
  * Runs a compiled script, named relative to this folder, with its standard output sent to /dev/null.
- * `core`: the list of cores that it may use, or null for those of the bench. `hasChannel`: whether it can be asked.
  */
 export function startProgram(
   script: string,
   args: readonly string[],
-  { core = null, hasChannel = true }: { core?: string | null; hasChannel?: boolean } = {},
+  { core = null, hasChannel = true, preload = null }: ProgramTerms = {},
 ): Program {
-  const node = [process.execPath, fileURLToPath(new URL(script, import.meta.url)), ...args];
+  const path = (of: string) => fileURLToPath(new URL(of, import.meta.url));
+  const node = [process.execPath, ...(preload === null ? [] : ['--import', path(preload)]), path(script), ...args];
   const [command = '', ...rest] = core === null ? node : ['taskset', '-c', core, ...node];
   const stdio = ['ignore', 'ignore', 'inherit', ...(hasChannel ? ['ipc' as const] : [])] as const;
   const child = spawn(command, rest, { stdio: [...stdio] });

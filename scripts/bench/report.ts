@@ -1,10 +1,12 @@
-// What the bench found: medians and spreads of the rounds, as one document and as a table. Pure.
+// What the bench found: medians and spreads of the rounds, as one document. Pure.
 
 import type { Load } from './load.ts';
-import type { Cores } from './machine.ts';
+import type { Cores, Machine } from './machine.ts';
+import type { Books, Row } from './row.ts';
+import type { WireReport } from './wire-count.ts';
 
-/** The row that the others are compared with. */
-const bareRow = 'bare';
+/** The row that the others are compared with where they name none. */
+export const bareRow = 'bare';
 
 /** One row in one round. */
 export interface Measurement {
@@ -14,7 +16,9 @@ export interface Measurement {
   /** Null where the system does not tell, or no process is measured. */
   readonly cpuMicros: number | null;
   readonly peakResidentBytes: number | null;
-  /** Answers that the upstream gave, those to the warming up included; all of them are 2xx. */
+  /** Answers of 2xx that callers got, those to the warming up included. */
+  readonly delivered: number;
+  /** Answers of 2xx that the upstream gave, also to callers that had left. */
   readonly answered: number;
   /** Charges in the ledger, or null on rows without one. */
   readonly charged: number | null;
@@ -35,14 +39,22 @@ export interface RowReport {
   readonly p99Ms: Spread;
   readonly cpuMicrosPerRequest: Spread | null;
   readonly peakResidentBytes: Spread | null;
-  /** Requests per second as a multiple of the bare proxy's in the same round. */
-  readonly ratio: Spread | null;
+  /** As multiples of what the baseline had in the same round; null without it. */
+  readonly ratios: Readonly<Record<Measure, Spread | null>>;
+  readonly books: Books;
+  readonly delivered: number;
   readonly answered: number;
   readonly charged: number | null;
 }
 
+/** A number that answers a question, such as how often one row is faster than another. */
+export interface Figure {
+  readonly title: string;
+  readonly value: Spread;
+}
+
 export interface Report {
-  readonly machine: { readonly node: string; readonly system: string; readonly processor: string };
+  readonly machine: Machine;
   /** Null when the system placed the processes. */
   readonly cores: Cores | null;
   readonly rounds: number;
@@ -50,41 +62,74 @@ export interface Report {
   readonly warmUpSeconds: number;
   readonly connections: number;
   readonly rows: readonly RowReport[];
+  /** At half of what the bare proxy can do; null when that was not measured. */
+  readonly halfLoad: { readonly rate: number; readonly rows: readonly RowReport[] } | null;
+  readonly wire: WireReport | null;
+  readonly figures: readonly Figure[];
 }
 
-/** What the measurements say about one row. `title` is for people. */
-export function reportRow(name: string, title: string, measurements: readonly Measurement[]): RowReport {
+/** What rows are compared by. */
+export type Measure = 'requestsPerSecond' | 'cpuMicrosPerRequest' | 'p99Ms';
+
+const measures: Readonly<Record<Measure, (of: Measurement) => number | null>> = {
+  requestsPerSecond: ({ load }) => load.good / load.seconds,
+  cpuMicrosPerRequest: ({ cpuMicros, load }) => (cpuMicros === null ? null : cpuMicros / load.good),
+  p99Ms: ({ load }) => load.p99Ms,
+};
+
+/** What the measurements say about one row. */
+export function reportRow(
+  name: string,
+  { title, baseline = bareRow, books = 'exact' }: Pick<Row, 'title' | 'baseline' | 'books'>,
+  measurements: readonly Measurement[],
+): RowReport {
   const own = measurements.filter(({ row }) => row === name);
-  const speedOfBare = new Map(measurements.filter(({ row }) => row === bareRow).map((of) => [of.round, speedOf(of)]));
+  const ratio = (measure: Measure) => compareRows(measurements, name, baseline, measure);
   return {
     name,
     title,
-    requestsPerSecond: spreadOf(own.map(speedOf)),
+    requestsPerSecond: spreadOf(own.map(({ load }) => load.good / load.seconds)),
     p50Ms: spreadOf(own.map(({ load }) => load.p50Ms)),
     p99Ms: spreadOf(own.map(({ load }) => load.p99Ms)),
-    cpuMicrosPerRequest: ifKnown(own.map(({ cpuMicros, load }) => (cpuMicros === null ? null : cpuMicros / load.good))),
+    cpuMicrosPerRequest: ifKnown(own.map(measures.cpuMicrosPerRequest)),
     peakResidentBytes: ifKnown(own.map((of) => of.peakResidentBytes)),
-    ratio: ifKnown(own.map((of) => ratioOf(speedOf(of), speedOfBare.get(of.round)))),
+    ratios: {
+      requestsPerSecond: ratio('requestsPerSecond'),
+      cpuMicrosPerRequest: ratio('cpuMicrosPerRequest'),
+      p99Ms: ratio('p99Ms'),
+    },
+    books,
+    delivered: sum(own.map(({ delivered }) => delivered)),
     answered: sum(own.map(({ answered }) => answered)),
     charged: own.some(({ charged }) => charged === null) ? null : sum(own.map(({ charged }) => charged ?? 0)),
   };
 }
 
-function speedOf({ load }: Measurement): number {
-  return load.good / load.seconds;
-}
-
-function ratioOf(speed: number, bare: number | undefined): number | null {
-  return bare === undefined ? null : speed / bare;
+/** One row as a multiple of another, round by round; null where one of them was not measured. */
+export function compareRows(
+  measurements: readonly Measurement[],
+  name: string,
+  base: string,
+  measure: Measure,
+): Spread | null {
+  const of = (row: string) => measurements.filter((each) => each.row === row);
+  const bases = new Map(of(base).map((each) => [each.round, measures[measure](each)]));
+  return ifKnown(
+    of(name).map((each) => {
+      const [value, other] = [measures[measure](each), bases.get(each.round) ?? null];
+      return value === null || other === null || other === 0 ? null : value / other;
+    }),
+  );
 }
 
 /** Null unless every round has a value. */
 function ifKnown(values: readonly (number | null)[]): Spread | null {
   const known = values.filter((value) => value !== null);
-  return known.length === values.length ? spreadOf(known) : null;
+  return known.length > 0 && known.length === values.length ? spreadOf(known) : null;
 }
 
-function spreadOf(values: readonly number[]): Spread {
+/** The middle and the ends. */
+export function spreadOf(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (index: number) => sorted[index] ?? Number.NaN;
   const middle = (sorted.length - 1) / 2;
@@ -95,7 +140,10 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-/** Rows whose ledger does not hold exactly one charge for each answer of the upstream. */
-export function wrongBooks({ rows }: Report): RowReport[] {
-  return rows.filter(({ answered, charged }) => charged !== null && charged !== answered);
+/** Rows whose ledger does not hold what it must. */
+export function wrongBooks({ rows, halfLoad }: Pick<Report, 'rows' | 'halfLoad'>): RowReport[] {
+  return [...rows, ...(halfLoad?.rows ?? [])].filter(({ books, delivered, answered, charged }) => {
+    if (charged === null) return false;
+    return books === 'exact' ? charged !== answered : charged < delivered || charged > answered;
+  });
 }

@@ -1,71 +1,32 @@
 // The rows of the table: what may stand between the load and the upstream.
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { startPostgres } from '../postgres.ts';
-import { startIssuer } from './issuer.ts';
-import { startProgram } from './programs.ts';
-import type { OpenRow, Row, Setting, Subject } from './row.ts';
-import { type Access, startTollgate } from './tollgate.ts';
+import { naive } from './naive.ts';
+import type { Row } from './row.ts';
+import { tollgate } from './tollgate.ts';
+import { direct, proxy } from './unmetered.ts';
+
+const bare = proxy('./bare-proxy.js');
+const manyUsers = 10_000;
 
 /** By the names that `--rows` takes, in the order of the table. */
 export const rows: Readonly<Record<string, Row>> = {
-  direct: { title: 'direct', open: async () => ({ start: startDirect, close: async () => {} }) },
-  bare: { title: 'bare @fastify/http-proxy', open: async () => ({ start: startBare, close: async () => {} }) },
-  sqlite: { title: 'Tollgate on SQLite', open: () => openSqliteRow() },
-  postgres: { title: 'Tollgate on PostgreSQL', open: openPostgresRow },
-  token: { title: 'Tollgate on SQLite, JWT', open: openTokenRow },
-  public: { title: 'Tollgate on SQLite, public', open: () => openSqliteRow({ isPublic: true }) },
+  direct: { title: 'direct', open: direct },
+  bare: { title: 'bare @fastify/http-proxy', open: bare },
+  raw: { title: 'Fastify and raw undici', open: proxy('./raw-proxy.js') },
+  sqlite: { title: 'Tollgate on SQLite', open: tollgate({ store: 'sqlite' }) },
+  postgres: { title: 'Tollgate on PostgreSQL', open: tollgate({ store: 'postgres' }) },
+  users: { title: 'Tollgate, 10,000 users', open: tollgate({ store: 'postgres', callers: manyUsers }) },
+  naive: { title: 'the naive way', books: 'about', open: naive({ callers: 1 }) },
+  'naive-users': { title: 'the naive way, 10,000 users', books: 'about', open: naive({ callers: manyUsers }) },
+  token: { title: 'Tollgate, JWT', open: tollgate({ store: 'postgres', isWithToken: true }) },
+  public: { title: 'Tollgate, public route', open: tollgate({ store: 'postgres', isPublic: true }) },
+  down: { title: 'Tollgate, database down', open: tollgate({ store: 'postgres', isDown: true }) },
+  'bare-1k': { title: 'bare, 1 kB', path: '/1k', open: bare },
+  '1k': { title: 'Tollgate, 1 kB', path: '/1k', baseline: 'bare-1k', open: tollgate({ store: 'postgres' }) },
+  'bare-100k': { title: 'bare, 100 kB', path: '/100k', open: bare },
+  '100k': { title: 'Tollgate, 100 kB', path: '/100k', baseline: 'bare-100k', open: tollgate({ store: 'postgres' }) },
+  'bare-sse': { title: 'bare, SSE of 10 events', path: '/sse', open: bare },
+  sse: { title: 'Tollgate, SSE', path: '/sse', baseline: 'bare-sse', open: tollgate({ store: 'postgres' }) },
+  'workers-1': { title: 'Tollgate, 1 worker', isPair: true, open: tollgate({ store: 'postgres', workers: 1 }) },
+  'workers-2': { title: 'Tollgate, 2 workers', isPair: true, open: tollgate({ store: 'postgres', workers: 2 }) },
 };
-
-async function startDirect({ upstream }: Setting): Promise<Subject> {
-  return { url: upstream, headers: {}, pid: null, stop: async () => null };
-}
-
-async function startBare({ upstream, core }: Setting): Promise<Subject> {
-  const program = startProgram('./bare-proxy.js', [upstream], { core });
-  const url = String(await program.ask('url'));
-  return { url, headers: {}, pid: program.pid, stop: () => program.stop().then(() => null) };
-}
-
-async function openSqliteRow(access: Access = {}): Promise<OpenRow> {
-  const folder = await temporaryFolder();
-  return {
-    start: (setting) => startTollgate(`sqlite:${join(folder, 'tollgate.db')}`, folder, setting, access),
-    close: () => remove(folder),
-  };
-}
-
-async function openTokenRow(): Promise<OpenRow> {
-  const issuer = await startIssuer();
-  const row = await openSqliteRow({ issuer });
-  return {
-    start: row.start,
-    close: async () => {
-      await row.close();
-      issuer.close();
-    },
-  };
-}
-
-async function openPostgresRow(): Promise<OpenRow> {
-  const folder = await temporaryFolder();
-  // It waits for the disk, as SQLite does and as everybody's does whose charges matter.
-  const server = await startPostgres({ fsync: true });
-  return {
-    start: (setting) => startTollgate(server.url, folder, setting),
-    close: async () => {
-      await server.stop();
-      await remove(folder);
-    },
-  };
-}
-
-function temporaryFolder(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'tollgate-bench-'));
-}
-
-function remove(folder: string): Promise<void> {
-  return rm(folder, { recursive: true, force: true });
-}

@@ -1,108 +1,101 @@
-// The rows of Tollgate: a gateway as its users start one, default logging included, in front of the upstream, with one
-// user whose credits never end. After each run the gateway is stopped and the books are read.
+// The rows of Tollgate: a gateway in front of the upstream, callers that it knows, and after each run its books.
 
-import { strict as assert } from 'node:assert';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
-import { generateKey } from '../../src/identity/api-keys.ts';
-import { type Database, openDatabase } from '../../src/store/database.ts';
-import { createKey } from '../../src/store/keys.ts';
-import { migrateUp } from '../../src/store/migrate.ts';
-import { createUser, findUser } from '../../src/store/users.ts';
-import { freePort } from '../free-port.ts';
-import type { Issuer } from './issuer.ts';
-import { type Program, startProgram } from './programs.ts';
-import type { Setting, Subject } from './row.ts';
+import type { PostgresServer } from '../postgres.ts';
+import { addCallers, assertBalanced, chargesSince, withDatabase } from './callers.ts';
+import { type Gateway, startGateway } from './gateway.ts';
+import type { Ground } from './ground.ts';
+import { type Issuer, startIssuer } from './issuer.ts';
+import type { Setting, Start, Subject } from './row.ts';
 
-const credits = 2 ** 40;
-const readyMsMax = 15_000;
-const lookEveryMs = 20;
-
-/** What the load calls with: the key of a user, where nothing is said. */
-export interface Access {
-  /** Then with a token of this issuer. */
-  readonly issuer?: Issuer;
-  /** Then with nothing, and nobody is charged. */
+/** What differs from one row to the next. */
+export interface Terms {
+  readonly store: 'sqlite' | 'postgres';
+  /** How many users call; one where nothing is said. */
+  readonly callers?: number;
+  readonly workers?: number;
+  /** Callers come with a token. */
+  readonly isWithToken?: boolean;
+  /** Callers come with nothing, and nobody is charged. */
   readonly isPublic?: boolean;
+  /** The database is down while calls are measured. */
+  readonly isDown?: boolean;
 }
 
-/** Starts a gateway over the database, with a user of its own. `folder` is for its files. */
-export async function startTollgate(
-  url: string,
-  folder: string,
-  { upstream, core }: Setting,
-  { issuer, isPublic = false }: Access = {},
-): Promise<Subject> {
-  const { userId, key } = await withDatabase(url, (database) => addCaller(database, issuer));
-  const [port, opsPort] = [await freePort(), await freePort()];
-  const config = {
-    server: { host: '127.0.0.1', port },
-    ops: { host: '127.0.0.1', port: opsPort },
-    database: { url },
-    dataDir: folder,
-    upstreams: { api: upstream },
-    routes: [{ path: '/', upstream: 'api', ...(isPublic && { auth: 'none' }) }],
-    ...(issuer !== undefined && { auth: { bearer: [{ issuer: issuer.url, audience: issuer.audience }] } }),
+/** For a row: opens its database with its callers, once, and starts a gateway each time. */
+export function tollgate(terms: Terms): (ground: Ground) => Promise<Start> {
+  return async (ground) => {
+    const folder = await ground.folder();
+    // What is stopped under one row must not be another's.
+    const server = terms.isDown === true ? await ground.server() : null;
+    const database =
+      server?.url ?? (terms.store === 'postgres' ? await ground.database() : `sqlite:${folder}/books.db`);
+    const issuer = terms.isWithToken === true ? await openIssuer(ground) : undefined;
+    const credentials = await addCallers(database, terms.callers ?? 1, issuer);
+    return (setting) => start({ terms, folder, database, server, issuer, credentials }, setting);
   };
-  const file = join(folder, 'gateway.yaml');
-  await writeFile(file, JSON.stringify(config));
-  const program = startProgram('../../src/cli.js', ['start', '--config', file], { core, hasChannel: false });
-  await untilReady(program, `http://127.0.0.1:${opsPort}/readyz`);
+}
+
+async function openIssuer(ground: Ground): Promise<Issuer> {
+  const issuer = await startIssuer();
+  ground.whenClosed(issuer.close);
+  return issuer;
+}
+
+interface Place {
+  readonly terms: Terms;
+  readonly folder: string;
+  readonly database: string;
+  /** Its own, where it goes down. */
+  readonly server: PostgresServer | null;
+  readonly issuer: Issuer | undefined;
+  readonly credentials: readonly string[];
+}
+
+async function start(place: Place, { upstream, core }: Setting): Promise<Subject> {
+  const { folder, database, server, issuer } = place;
+  const { workers = 1, isPublic = false } = place.terms;
+  const sinceMs = Date.now();
+  const config = issuer && { auth: { bearer: [{ issuer: issuer.url, audience: issuer.audience }] } };
+  const gateway = await startGateway({
+    database,
+    folder,
+    upstream,
+    core,
+    workers,
+    isPublic,
+    ...(config && { config }),
+  });
+  const credentials = isPublic ? [] : place.credentials;
+  if (server !== null) await bringDown(server, gateway, credentials);
   return {
-    url: `http://127.0.0.1:${port}`,
-    headers: { authorization: `Bearer ${issuer === undefined ? key : await issuer.token(userId)}` },
-    pid: program.pid,
+    url: gateway.url,
+    credentials,
+    pid: gateway.program.pid,
     stop: async () => {
-      await program.stop();
+      if (server !== null) await bringBack(server, gateway);
+      await gateway.program.stop();
       if (isPublic) return null;
-      return withDatabase(url, ({ db }) => chargesOf(db, userId));
+      return withDatabase(database, async ({ db }) => {
+        await assertBalanced(db);
+        return chargesSince(db, sinceMs);
+      });
     },
   };
 }
 
-/** With an issuer, the id of the user is the subject there. */
-async function addCaller(database: Database, issuer?: Issuer): Promise<{ userId: string; key: string }> {
-  await migrateUp(database);
-  const caller = { email: null, name: 'bench', plan: 'Basic', credits };
-  const { id: userId } = await database.db.transaction().execute((trx) => createUser(trx, caller, 'bench'));
-  if (issuer !== undefined) {
-    const identity = { issuer: issuer.url, subject: userId, user_id: userId };
-    await database.db.insertInto('identities').values(identity).execute();
+/** Who has called before is served without the database. */
+async function bringDown(server: PostgresServer, gateway: Gateway, credentials: readonly string[]): Promise<void> {
+  for (const authorization of credentials) {
+    const { status } = await fetch(gateway.url, { headers: { authorization } });
+    if (status !== 200) throw new Error(`the first call was answered ${status}`);
   }
-  const generated = generateKey();
-  await createKey(database.db, { userId, name: 'bench', limit: null, expiresAt: null }, generated);
-  return { userId, key: generated.key };
+  await server.halt('SIGINT');
+  await gateway.untilMetric('tollgate_store_up', 0);
 }
 
-/** The number of the user's charges. A call costs one credit, so the balance must say the same. */
-async function chargesOf(db: Database['db'], userId: string): Promise<number> {
-  const charges = db.selectFrom('ledger').where('user_id', '=', userId).where('kind', '=', 'charge');
-  const { count } = await charges.select(({ fn }) => fn.countAll<number>().as('count')).executeTakeFirstOrThrow();
-  const user = await findUser(db, userId);
-  assert.equal(credits - user.credits, count, 'what left the balance is what the ledger holds');
-  return count;
-}
-
-async function withDatabase<T>(url: string, use: (database: Database) => Promise<T>): Promise<T> {
-  const database = openDatabase({ url, schema: 'public', poolSize: 1 });
-  try {
-    return await use(database);
-  } finally {
-    await database.close();
-  }
-}
-
-async function untilReady(program: Program, url: string): Promise<void> {
-  const endMs = performance.now() + readyMsMax;
-  for (;;) {
-    program.ended.throwIfAborted();
-    const isReady = await fetch(url).then(
-      (answer) => answer.ok,
-      () => false,
-    );
-    if (isReady) return;
-    if (performance.now() > endMs) throw new Error(`Tollgate was not ready after ${readyMsMax} ms`);
-    await setTimeout(lookEveryMs);
-  }
+/** What was charged in the meantime is in the journal, and now goes to the ledger. */
+async function bringBack(server: PostgresServer, gateway: Gateway): Promise<void> {
+  await server.resume();
+  await gateway.untilMetric('tollgate_store_up', 1);
+  await gateway.untilMetric('tollgate_journal_charges', 0);
 }
