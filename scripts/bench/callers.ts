@@ -41,7 +41,7 @@ async function addBatch(db: Db, first: number, size: number, issuer?: Issuer): P
 
 /** Gives each of the users a key. */
 export async function addKeys(db: Db, users: readonly string[]): Promise<string[]> {
-  const keys = users.map((user) => ({ user, id: `key_${user}`, ...generateKey() }));
+  const keys = users.map((user) => ({ user, id: `key_of_${user}`, ...generateKey() }));
   const columns = { id: 'text', user: 'text', hash: 'text', hint: 'text' } as const;
   await sql`INSERT INTO api_keys (id, user_id, name, hash, hint)
     SELECT v.id, v."user", 'bench', v.hash, v.hint

@@ -1,9 +1,10 @@
 // The processes of the bench: each is a Node of its own, so that nobody's garbage collection is paid by somebody else.
 // What the bench starts ends with it, also when it is interrupted.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 /** How long a program may take to end after SIGTERM: longer than a gateway's default `shutdownTimeout`. */
 const stopMsMax = 30_000;
@@ -66,6 +67,13 @@ export function startProgram(
     },
     stop: () => stop(child, script),
   };
+}
+
+/** Runs a command of Tollgate to its end, and returns its standard output. Rejects when its exit code is not 0. */
+export async function runCommand(args: readonly string[]): Promise<string> {
+  const program = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, [program, ...args]);
+  return stdout;
 }
 
 async function stop(child: ChildProcess, script: string): Promise<void> {
