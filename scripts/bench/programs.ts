@@ -61,7 +61,9 @@ export function startProgram(
     ended: ending.signal,
     ask: async (question, limitMs = 10_000) => {
       ending.signal.throwIfAborted();
-      const answer = once(child, 'message', { signal: AbortSignal.any([ending.signal, AbortSignal.timeout(limitMs)]) });
+      const answer = once(child, 'message', {
+        signal: AbortSignal.any([ending.signal, AbortSignal.timeout(Math.ceil(limitMs))]),
+      });
       child.send(question as object);
       return (await answer)[0];
     },
