@@ -30,7 +30,6 @@ export interface Gateway {
   metric(name: string): Promise<number>;
   /** Waits until a metric has this value. Throws when it takes too long. */
   untilMetric(name: string, value: number): Promise<void>;
-  untilReady(): Promise<void>;
 }
 
 /** Starts it and waits until it is ready. It ends with `program.stop`. */
@@ -52,16 +51,19 @@ export async function startGateway(terms: GatewayTerms): Promise<Gateway> {
   const options = { core, hasChannel: preload !== null, preload };
   const program = startProgram('../../src/cli.js', ['start', '--config', file], options);
   const metric = (name: string) => readMetric(`http://127.0.0.1:${opsPort}/metrics`, name);
-  const untilReady = () => until(program, 'ready', () => isGood(`http://127.0.0.1:${opsPort}/readyz`));
-  await untilReady();
+  await untilReady(program, `http://127.0.0.1:${opsPort}/readyz`);
   return {
     url: `http://127.0.0.1:${port}`,
     program,
     metric,
     untilMetric: (name, value) =>
       until(program, `at ${name} ${value}`, async () => (await metric(name).catch(() => null)) === value),
-    untilReady,
   };
+}
+
+/** Waits until the gateway says that it is ready, asking so often. Throws when it ends before, or takes too long. */
+export function untilReady(program: Program, url: string, everyMs = lookEveryMs): Promise<void> {
+  return until(program, 'ready', () => isGood(url), everyMs);
 }
 
 async function readMetric(url: string, name: string): Promise<number> {
@@ -77,11 +79,16 @@ function isGood(url: string): Promise<boolean> {
   );
 }
 
-async function until(program: Program, what: string, isSo: () => Promise<boolean>): Promise<void> {
+async function until(
+  program: Program,
+  what: string,
+  isSo: () => Promise<boolean>,
+  everyMs = lookEveryMs,
+): Promise<void> {
   const endMs = performance.now() + readyMsMax;
   while (!(await isSo())) {
     program.ended.throwIfAborted();
     if (performance.now() > endMs) throw new Error(`Tollgate was not ${what} after ${readyMsMax} ms`);
-    await setTimeout(lookEveryMs);
+    await setTimeout(everyMs);
   }
 }

@@ -123,7 +123,7 @@ export function compareRows(
 }
 
 /** Null unless every round has a value. */
-function ifKnown(values: readonly (number | null)[]): Spread | null {
+export function ifKnown(values: readonly (number | null)[]): Spread | null {
   const known = values.filter((value) => value !== null);
   return known.length > 0 && known.length === values.length ? spreadOf(known) : null;
 }

@@ -31,12 +31,12 @@ const halfLoadColumns: readonly Column<RowReport>[] = [
 export function renderReport(report: Report): string {
   const { rows, halfLoad, wire, figures } = report;
   const parts = [
-    tableOf(columns, rows),
+    tableOf(columns, rows).join('\n'),
     ...(halfLoad === null
       ? []
       : [
           `At ${halfLoad.rate} calls a second, half of the bare proxy's most:`,
-          tableOf(halfLoadColumns, halfLoad.rows),
+          tableOf(halfLoadColumns, halfLoad.rows).join('\n'),
         ]),
     ...(wire === null ? [] : [renderWire(wire)]),
     ...(figures.length === 0 ? [] : [figures.map(({ title, value }) => `${title}: ${cellOf(value, 2)}`).join('\n')]),
@@ -45,13 +45,13 @@ export function renderReport(report: Report): string {
   return parts.join('\n\n');
 }
 
-/** Rows as a Markdown table: the first column is text, the others are numbers. Ends without a newline. */
-export function tableOf<T>(columns: readonly Column<T>[], rows: readonly T[]): string {
+/** A Markdown table, line by line: the first column is text, the others are numbers. */
+export function tableOf<T>(columns: readonly Column<T>[], rows: readonly T[]): string[] {
   const lines = [columns.map(([title]) => title), ...rows.map((row) => columns.map(([, cell]) => cell(row)))];
   const widths = columns.map((_, column) => Math.max(3, ...lines.map((cells) => cells[column]?.length ?? 0)));
   const [head = '', ...rest] = lines.map((cells) => lineOf(cells.map((cell, i) => pad(cell, widths[i] ?? 0, i))));
   const rule = lineOf(widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`)));
-  return [head, rule, ...rest].join('\n');
+  return [head, rule, ...rest];
 }
 
 function pad(cell: string, width: number, column: number): string {

@@ -21,7 +21,7 @@ const columns: readonly Column<StepReport>[] = [
 export function renderGrowth({ steps, machine, cores, ...plan }: GrowthReport): string {
   const { store, rounds, seconds, connections } = plan;
   return [
-    tableOf(columns, steps),
+    ...tableOf(columns, steps),
     '',
     `${rounds} × ${seconds} s per row, interleaved; ${connections} connections, shared among the instances; median (min–max). On ${store}.`,
     `${machine.node}, ${machine.system}, ${machine.processor}.`,
