@@ -262,8 +262,18 @@ export function fieldValue(fields: readonly string[], key: string): string | und
 
 /** Has `Vary` name these fields, in its last line or in one of its own. */
 function addVary(fields: string[], names: readonly string[]): void {
-  const said = fieldValue(fields, 'vary')?.toLowerCase().split(',') ?? [];
-  const present = new Set(said.map((name) => name.trim()));
+  if (names.length === 0) return;
+  const said = fieldValue(fields, 'vary');
+  if (said === undefined) {
+    fields.push('Vary', names.join(', '));
+    return;
+  }
+  const present = new Set(
+    said
+      .toLowerCase()
+      .split(',')
+      .map((name) => name.trim()),
+  );
   const missing = present.has('*') ? [] : names.filter((name) => !present.has(name));
   if (missing.length === 0) return;
   for (let i = fields.length - 2; i >= 0; i -= 2) {

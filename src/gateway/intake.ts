@@ -6,8 +6,8 @@ import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'nod
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { BaseLogger } from 'pino';
-import { v7 as uuidv7 } from 'uuid';
 import { type ErrorCode, TollgateError } from '../errors.ts';
+import { newId } from '../ids.ts';
 import { lastDueOn, watchAnswers, whenNoneIsDue } from './due-answers.ts';
 
 export interface IntakeOptions {
@@ -93,7 +93,7 @@ function refuse(
   cause: Error | null,
   fields: readonly string[] = [],
 ): void {
-  const requestId = uuidv7();
+  const requestId = newId();
   const body = JSON.stringify({ error: message });
   socket.end(
     [

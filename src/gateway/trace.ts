@@ -1,12 +1,9 @@
 // The `traceparent` field (W3C Trace Context): what a valid one is, and a new one for a call that has none.
 
-import { randomFillSync } from 'node:crypto';
+import { randomSource } from '../ids.ts';
 
 /** Trace id and span id. */
-const idBytes = 24;
-/** Random bytes are drawn for many calls at once: a draw costs far more than the bytes. */
-const pool = Buffer.alloc(idBytes * 256);
-let poolOffset = pool.length;
+const idBytes = randomSource(24);
 
 /** Whether a value is one valid `traceparent` of version 00, or of a later version that begins like it. */
 export function isTraceparent(value: string | string[] | undefined): value is string {
@@ -19,11 +16,6 @@ export function isTraceparent(value: string | string[] | undefined): value is st
 
 /** A new `traceparent`. Sampled, as a call without one would be by the default of most tracers. */
 export function createTraceparent(): string {
-  if (poolOffset === pool.length) {
-    randomFillSync(pool);
-    poolOffset = 0;
-  }
-  const hex = pool.toString('hex', poolOffset, poolOffset + idBytes);
-  poolOffset += idBytes;
+  const hex = idBytes().toString('hex');
   return `00-${hex.slice(0, 32)}-${hex.slice(32)}-01`;
 }

@@ -4,10 +4,10 @@
 
 import { strict as assert } from 'node:assert';
 import type { BaseLogger } from 'pino';
-import { v7 as uuidv7 } from 'uuid';
 import type { Clock } from '../clock.ts';
 import { type ErrorCode, TollgateError } from '../errors.ts';
 import type { Fallback } from '../fallback/fallback.ts';
+import { newId } from '../ids.ts';
 import type { Adoption } from '../journal/adoption.ts';
 import type { InstanceFolder } from '../journal/folder.ts';
 import type { Charge } from '../store/sync/exchange.ts';
@@ -163,7 +163,7 @@ export class Meter {
   }
 
   #admit(line: Line, { userId, keyId, hasKeyLimit }: Caller, { cost, route, requestId }: Call, nowMs: number): Hold {
-    const hold: Hold = { chargeId: uuidv7(), userId, keyId, hasKeyLimit, cost, route, requestId, takenAtMs: nowMs };
+    const hold: Hold = { chargeId: newId(), userId, keyId, hasKeyLimit, cost, route, requestId, takenAtMs: nowMs };
     this.#open.set(hold, line);
     if (!this.#sync.isUp) this.#observer.admittedWhileDown();
     return hold;

@@ -38,7 +38,8 @@ export class Owed {
     const { journal } = this;
     const isDeferred = journal.fault === null && (journal.deferredCharges > 0 || this.#inMemory.size >= inMemoryMax);
     const entry = journal.append(charge, line.lease.key, isDeferred);
-    if (!isDeferred) this.#inMemory.set(charge.id, { ...entry, line, settledAtMs: this.#nowMs() });
+    if (isDeferred) return;
+    this.#inMemory.set(charge.id, { n: entry.n, charge, lease: entry.lease, line, settledAtMs: this.#nowMs() });
   }
 
   /** The store has taken these, or they were set aside. */

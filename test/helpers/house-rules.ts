@@ -18,7 +18,7 @@ const floors: readonly (readonly string[])[] = [
   ['pricing', 'meter'],
   ['journal', 'fallback'],
   ['store', 'migrations'],
-  ['config', 'errors', 'clock'],
+  ['config', 'errors', 'clock', 'ids'],
 ];
 
 /** Libraries that only some parts know. */
