@@ -49,6 +49,17 @@ t.test('what is kept is always granted, even past the balance', (t) => {
   t.end();
 });
 
+t.test('where more is reserved than there is, whatever is idle is asked back, once', (t) => {
+  const others = [lease('a', 7), lease('b', 7, 'asked'), lease('c', 7, 'answered'), lease('d', 0)];
+  const asked = (credits: number, mine: LeaseAsk) =>
+    allot(books(credits, others), [mine], me, 5).asked.map(({ instance }) => instance);
+  t.same(asked(-4, ask({ emptied: true })), ['a']);
+  t.same(asked(20, ask({ keep: 3 })), ['a', me], 'what is kept beyond the balance may be idle too');
+  t.same(asked(20, ask({ keep: 3, emptied: true })), ['a']);
+  t.same(asked(24, ask({ keep: 3 })), [], 'what there is covers what is reserved');
+  t.end();
+});
+
 t.test('a message that empties a lease marks it answered, a grant takes the mark away', (t) => {
   const asked = [lease(me, 50, 'asked')];
   t.match(allot(books(100, asked), [ask({ keep: 20, emptied: true })], me, 1).own, [

@@ -64,11 +64,17 @@ export function allot(books: Books, asks: readonly LeaseAsk[], me: string, insta
   // What the message gives up is free for every ask in it, so all are taken back to `keep` before any is granted.
   for (const ask of asks) leases.set(nameOf(ask.key, me), keptLease(ask, me, leases.get(nameOf(ask.key, me))));
   const asked = new Map<string, LiveLease>();
+  // More is reserved than there is once somebody who was fenced has handed in what it sold: what is idle is not sold too.
+  if (books.credits < sumOf(leases.values())) for (const lease of leases.values()) askBack(lease);
   const said = asks.toSorted((a, b) => Math.sign(b.need) - Math.sign(a.need)).map(answer);
   const leased = sumOf(leases.values());
   const answers = said.map((each) => ({ ...each, leased }));
   const own = asks.map((ask) => leaseOf(ask.key));
   return { answers, own, asked: [...asked.values()] };
+
+  function askBack(lease: LiveLease): void {
+    if (lease.amount > 0 && lease.recall === '') asked.set(nameOf(lease.key, lease.instance), lease);
+  }
 
   function leaseOf(key: string): LiveLease {
     const lease = leases.get(nameOf(key, me));
@@ -90,7 +96,7 @@ export function allot(books: Books, asks: readonly LeaseAsk[], me: string, insta
     const idle = [...leases.values()].filter((other) => other !== lease && mayGiveBack(other, short, ask.key));
     // Where all that others may give back would not do, nobody is asked: it is the same no, sooner.
     if ((short === 'user' ? userFree : keyFree) + sumOf(idle) < ask.need) return { ...said, answer: 'no', short };
-    for (const other of idle) if (other.recall === '') asked.set(nameOf(other.key, other.instance), other);
+    for (const other of idle) askBack(other);
     return { ...said, answer: 'again', short };
   }
 
