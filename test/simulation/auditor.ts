@@ -64,7 +64,7 @@ export class Auditor {
     if (exchange !== undefined && commit.exchanges.length === 1) {
       // A charge of the same message may have asked anew: a trigger takes one that came late for an edit by hand.
       const emptied = answeredIn(after, commit.lowered.size === 0 ? before : after);
-      this.#judgeNoes(after, exchange, emptied);
+      this.#judgeNoes(before, after, exchange, emptied);
       if (commit.lowered.size === 0) this.#judgeWords(before, after, exchange.answer);
     }
     model.noteAllFree();
@@ -199,13 +199,13 @@ export class Auditor {
   }
 
   /** 6: the store says no when what is free, and what leases hold that were not emptied by their owner's word, does not do. */
-  #judgeNoes(
-    { users, keys, leases }: Books,
-    exchange: Commit['exchanges'][number],
-    emptied: ReadonlySet<string>,
-  ): void {
+  #judgeNoes(before: Books, after: Books, exchange: Commit['exchanges'][number], emptied: ReadonlySet<string>): void {
     const { message, answer } = exchange;
     if (answer.stale) return;
+    const { users, keys } = after;
+    // Whoever was fenced while the store made up its mind was alive to it.
+    const gone = before.leases.filter(({ instance }) => isLive(before, instance) && !isLive(after, instance));
+    const leases = [...after.leases, ...gone];
     for (const { user, key, answer: said, short } of answer.leases) {
       if (said !== 'no') continue;
       const need = message.leases.find((ask) => ask.user === user && ask.key === key)?.need ?? 0;
