@@ -1,5 +1,5 @@
 import t from 'tap';
-import { violationsOf } from './helpers/house-rules.ts';
+import { loadedWith, violationsOf } from './helpers/house-rules.ts';
 import { importsOf, readSources, type Source } from './helpers/sources.ts';
 
 t.test('the sources keep the rules of the house', async (t) => {
@@ -44,6 +44,11 @@ const offenders: readonly [rule: string, path: string, code: string, answer: str
   ],
   ['edge has no kysely', 'src/api/a.ts', "import { sql } from 'kysely';", 'this is kysely'],
   ['cli has no pg', 'src/cli/a.ts', "const pg = await import('pg');", 'this is pg'],
+  ['cli requires no pg', 'src/cli/a.ts', "const pg = require('pg');", 'this is pg'],
+  ['api has no typebox', 'src/api/a.ts', "import type { Static } from 'typebox';", 'this is typebox'],
+  ['schemas have no code of typebox', 'src/schema/a.ts', "import Type from 'typebox';", 'only its types'],
+  ['config has no ajv', 'src/config/a.ts', "import { Ajv } from 'ajv';", 'this is ajv'],
+  ['a late import is an import', 'src/store/a.ts', "await import('../meter/meter.ts');", 'store → meter points up'],
   [
     'edge opens no database',
     'src/api/a.ts',
@@ -100,6 +105,22 @@ t.test('folders that import each other through a third are told, each import of 
   );
 });
 
+t.test(
+  'what is loaded with a file is what it imports, and what that imports, but for types and what is loaded later',
+  async (t) => {
+    const sources = [
+      {
+        path: 'src/a.ts',
+        text: "import './b.ts';\nimport type { C } from './c.ts';\nconst d = () => import('./d.ts');\n",
+      },
+      { path: 'src/b.ts', text: "import e, { type F } from 'e';\nimport { a } from './a.ts';\n" },
+      { path: 'src/c.ts', text: "import 'f';\n" },
+      { path: 'src/d.ts', text: "import 'g';\n" },
+    ];
+    t.same([...loadedWith('src/a.ts', sources)], ['src/a.ts', 'src/b.ts', 'e']);
+  },
+);
+
 t.test('what points down is allowed, types and values alike', async (t) => {
   const text = [
     '// All of it is in order.',
@@ -126,6 +147,7 @@ t.test('every form of an import is read, with its line and names', async (t) => 
     "import './bare.ts';",
     "export { i } from './three.ts';",
     "const j: import('./four.ts').J = await import('pkg/deep');",
+    "const m = require('other/deep');",
     "/** Not `import('./this.ts')`, and",
     " * import { nor } from './this.ts'",
     ' */',
@@ -145,17 +167,23 @@ t.test('every form of an import is read, with its line and names', async (t) => 
     [10, 'src/meter/three.ts', 'i'],
     [11, 'src/meter/four.ts', '*'],
     [11, 'pkg', '*'],
-    [17, 'n', 'N'],
+    [12, 'other', '*'],
+    [18, 'n', 'N'],
   ]);
   t.same(
     imports.filter(({ isType }) => isType).map(({ line }) => line),
-    [7, 17],
+    [7, 18],
     'those of types alone',
+  );
+  t.same(
+    imports.filter(({ isLazy }) => isLazy).map(({ target }) => target),
+    ['src/meter/four.ts', 'pkg', 'other'],
+    'those that are loaded later',
   );
 });
 
 t.test('an import that cannot be read is an error, not a gap', async (t) => {
-  for (const text of ['const a = await import(name);', "import a = require('a');", 'import {\n  b } /* */ from "b"']) {
+  for (const text of ['const a = await import(name);', 'const a = require(name);', 'import {\n  b } /* */ from "b"']) {
     t.throws(() => importsOf({ path: 'src/a.ts', text }), {
       message: /^src\/a\.ts:\d: an import that cannot be read$/,
     });

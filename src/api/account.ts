@@ -1,9 +1,9 @@
 // What callers may ask about themselves, below `/_tollgate/api`: what they have, what happened to it, what they used.
 
 import type { FastifyInstance } from 'fastify';
-import Type from 'typebox';
 import { TollgateError } from '../errors.ts';
 import type { Caller, Meter } from '../meter/meter.ts';
+import { type Static, Type } from '../schema/type.ts';
 import { getUserCredits } from '../store/credits.ts';
 import type { Db } from '../store/database.ts';
 import { listLedger, sumUserUsage } from '../store/history.ts';
@@ -41,7 +41,7 @@ function credits(app: FastifyInstance, { db, meter }: AccountOptions): void {
   const querystring = Type.Object({
     cost: Type.Integer({ default: 1, minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
   });
-  app.get<{ Querystring: Type.Static<typeof querystring> }>('/_tollgate/api/credits', {
+  app.get<{ Querystring: Static<typeof querystring> }>('/_tollgate/api/credits', {
     config,
     schema: { querystring, response: { 200: standing } },
     handler: async ({ user, query: { cost } }) => {
@@ -79,7 +79,7 @@ function ledger(app: FastifyInstance, { db }: AccountOptions): void {
     to: time('Booked before.'),
   });
   const page = Type.Object({ entries: Type.Array(entry), next: text });
-  app.get<{ Querystring: Type.Static<typeof querystring> }>('/_tollgate/api/ledger', {
+  app.get<{ Querystring: Static<typeof querystring> }>('/_tollgate/api/ledger', {
     config,
     schema: { querystring, response: { 200: page } },
     handler: async ({ user, query: { cursor, limit, kind, from, to } }) => {
@@ -115,7 +115,7 @@ function usage(app: FastifyInstance, { db }: AccountOptions): void {
     rows: Type.Array(row),
     hasMore: Type.Boolean({ description: 'Whether there are more rows than one answer has. Ask for a shorter range.' }),
   });
-  app.get<{ Querystring: Type.Static<typeof querystring> }>('/_tollgate/api/usage', {
+  app.get<{ Querystring: Static<typeof querystring> }>('/_tollgate/api/usage', {
     config,
     schema: { querystring, response: { 200: answer } },
     handler: async ({ user, query: { bucket, by, ...asked } }) => {

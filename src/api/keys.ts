@@ -2,10 +2,10 @@
 // or a token with few scopes, that could make keys would be a way around both.
 
 import type { FastifyInstance } from 'fastify';
-import Type from 'typebox';
 import { parseDuration } from '../config/quantities.ts';
 import { TollgateError } from '../errors.ts';
 import type { Caller } from '../meter/meter.ts';
+import { type Static, Type } from '../schema/type.ts';
 import { type Db, transact } from '../store/database.ts';
 import {
   type ApiKey,
@@ -78,7 +78,7 @@ const terms = Type.Object(
 );
 
 function create(app: FastifyInstance, { db, generateKey }: KeysOptions): void {
-  app.post<{ Body: Type.Static<typeof terms> }>('/_tollgate/api/keys', {
+  app.post<{ Body: Static<typeof terms> }>('/_tollgate/api/keys', {
     config: { needsCaller: 'session' },
     schema: { body: terms, response: { 201: made } },
     handler: async ({ user, body: { name, limit = null, expires } }, reply) => {
@@ -105,7 +105,7 @@ const rotation = Type.Object(
 );
 
 function rotate(app: FastifyInstance, { db, generateKey }: KeysOptions): void {
-  app.post<{ Params: { id: string }; Body: Type.Static<typeof rotation> }>('/_tollgate/api/keys/:id/rotate', {
+  app.post<{ Params: { id: string }; Body: Static<typeof rotation> }>('/_tollgate/api/keys/:id/rotate', {
     config: { needsCaller: 'session' },
     schema: { body: rotation, response: { 200: made } },
     handler: async ({ user, params, body }) => {

@@ -3,9 +3,9 @@
 // and read numbers out of texts, as is right for queries: a misspelt limit would be none.
 
 import type { FastifyInstance, RouteOptions } from 'fastify';
-import type { TSchema } from 'typebox';
-import Value from 'typebox/value';
 import { TollgateError } from '../errors.ts';
+import { checkOf } from '../schema/check.ts';
+import type { TSchema } from '../schema/type.ts';
 
 /** What people and programs send here is short. */
 const bodyBytesMax = 4_096;
@@ -28,8 +28,6 @@ function limitBody(route: RouteOptions): void {
 
 /** Who sends no body means nothing special. */
 function compileCheck({ schema }: { schema: TSchema }) {
-  return (sent: unknown) => {
-    const value = Value.Default(schema, sent ?? {});
-    return Value.Check(schema, value) ? { value } : { error: Value.Errors(schema, value) };
-  };
+  const check = checkOf(schema);
+  return (sent: unknown) => check(sent ?? {});
 }

@@ -1,9 +1,9 @@
 // Who has signed in, for the page that is open in their browser: `/_tollgate/api/session`.
 
 import type { FastifyInstance } from 'fastify';
-import Type from 'typebox';
 import { TollgateError } from '../errors.ts';
 import type { Meter } from '../meter/meter.ts';
+import { Type } from '../schema/type.ts';
 import type { Db } from '../store/database.ts';
 import { describeSession } from '../store/sessions.ts';
 

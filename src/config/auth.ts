@@ -1,6 +1,6 @@
 // The part of the schema that says how callers are identified: `auth`.
 
-import Type from 'typebox';
+import { Type } from '../schema/type.ts';
 import { boolean, durationOrZero, headerName, providerUrl, text, textOrList } from './kinds.ts';
 import { adminsSchema, allowSchema, providersSchema, sessionSchema } from './sign-in.ts';
 

@@ -2,7 +2,7 @@
 // when other keys did not fit, so that every problem is told at once; what is missing here was reported before.
 
 import { X509Certificate } from 'node:crypto';
-import Value from 'typebox/value';
+import { fits } from '../schema/check.ts';
 import { checkAuth } from './check-auth.ts';
 import { checkListening } from './check-listening.ts';
 import { checkRoutes } from './check-routes.ts';
@@ -34,7 +34,7 @@ function checkDatabase({ database }: DraftFile, report: Report, { env }: Sources
   const fromEnv = env['DATABASE_URL'] ?? '';
   if (report.isWritten(path)) {
     if (database?.url !== undefined) checkDatabaseUrl(report, path, database.url);
-  } else if (fromEnv !== '' && !(Value.Check(databaseRule, fromEnv) && isDatabaseUrl(fromEnv))) {
+  } else if (fromEnv !== '' && !(fits(databaseRule, fromEnv) && isDatabaseUrl(fromEnv))) {
     report.add([], 'The variable DATABASE_URL does not fit', `Set it to ${expectationOf(databaseRule)}`, null);
   }
 }

@@ -1,6 +1,6 @@
 // The part of the schema that says what is matched and where it goes: `upstreams` and `routes`.
 
-import Type from 'typebox';
+import { Type } from '../schema/type.ts';
 import { bodySize, boolean, duration, durationOrZero, headerName, path, text, upstreamUrl } from './kinds.ts';
 
 /** An upstream, written out. */

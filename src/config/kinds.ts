@@ -1,6 +1,6 @@
 // The kinds of value that several keys of gateway.yaml take: each with its pattern and the words for an error.
 
-import Type from 'typebox';
+import { Type } from '../schema/type.ts';
 
 export const boolean = (description: string, byDefault: boolean) =>
   Type.Boolean({ description, default: byDefault, expects: 'true or false' });

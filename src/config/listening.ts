@@ -1,6 +1,6 @@
 // The part of the schema that says who connects and how they are met: `server`, `ops` and `cors`.
 
-import Type from 'typebox';
+import { Type } from '../schema/type.ts';
 import { bodySize, duration, durationOrZero, headerName, host, port } from './kinds.ts';
 
 const browserUrl = (description: string, example: string) =>

@@ -2,8 +2,6 @@
 // spelling, names of files into their content, and everything that may be left out into what it then means.
 
 import { join } from 'node:path';
-import Type from 'typebox';
-import Value from 'typebox/value';
 import type {
   BearerIssuer,
   Config,
@@ -19,6 +17,7 @@ import { upstreamSchema } from './forwarding.ts';
 import { normaliseSignIn } from './normalise-sign-in.ts';
 import { spellPath } from './paths.ts';
 import { listOf, parseDuration, parseSize } from './quantities.ts';
+import { defaultsOf, ruleOf } from './rule.ts';
 import type { ConfigFile } from './schema.ts';
 import type { Sources } from './substitute.ts';
 
@@ -82,7 +81,7 @@ function normaliseCors({ origins, headers, maxAge }: NonNullable<ConfigFile['cor
 type FileUpstream = Exclude<ConfigFile['upstreams'][string], string>;
 
 /** The settings of an upstream that is written as a URL alone. */
-const upstreamDefaults = Value.Create(Type.Omit(upstreamSchema, ['targets']));
+const upstreamDefaults = defaultsOf(ruleOf(upstreamSchema)) as Omit<FileUpstream, 'targets'>;
 
 function normaliseUpstream(name: string, written: string | FileUpstream, readFile: Sources['readFile']): Upstream {
   const upstream = typeof written === 'string' ? { ...upstreamDefaults, targets: [written] } : written;

@@ -2,8 +2,8 @@
 // key wants; one that was written out keeps the type that YAML gives it, except that a key for text takes the source
 // text as it stands: `defaultPlan: 123` is the plan "123".
 
-import Value from 'typebox/value';
 import type { Scalar } from 'yaml';
+import { fits } from '../schema/check.ts';
 import type { Reading } from './read.ts';
 import { type Path, sayNames } from './report.ts';
 import { expectationOf, nearestOf, type Rule } from './rule.ts';
@@ -24,7 +24,7 @@ export function readScalar(reading: Reading, rule: Rule, node: Scalar, path: Pat
     return undefined;
   }
   const value = isVariable ? convertText(rule, text) : valueAsWritten(rule, node, text);
-  if (value !== undefined && Value.Check(rule, value)) return value;
+  if (value !== undefined && fits(rule, value)) return value;
   refuse(reading, rule, node, path, text);
   return undefined;
 }
@@ -45,7 +45,7 @@ function refuse({ report }: Reading, rule: Rule, node: Scalar, path: Path, text:
     report.add(path, report.say(path, text), `Set ${sayNames(names)} to ${expectationOf(rule)}`);
   } else if (rule.secret) {
     report.add(path, 'has a value that does not fit', `Write ${expectationOf(rule)}`);
-  } else if (typeof node.value === 'string' && Value.Check(rule, convertText(rule, text))) {
+  } else if (typeof node.value === 'string' && fits(rule, convertText(rule, text))) {
     report.add(path, `is text, because ${JSON.stringify(text)} stands in quotes`, 'Remove the quotes');
   } else {
     const nearest = nearestOf(text, rule.enum ?? []);

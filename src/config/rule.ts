@@ -1,7 +1,7 @@
 // How the rest of this folder looks at the schema: as a tree of rules, each with the JSON Schema keywords that are
 // used here and the words for people. One type for every node keeps the reader and the generators free of casts.
 
-import type { TSchema } from 'typebox';
+import type { TSchema } from '../schema/type.ts';
 
 /** A node of the schema. What a key takes is told by which of properties, names, items, anyOf and enum it has. */
 export interface Rule {
@@ -32,6 +32,16 @@ export interface Rule {
 /** A TypeBox schema, as rules. */
 export function ruleOf(schema: TSchema): Rule {
   return schema as Rule;
+}
+
+/** What a section is in which no key is written: without those that have no default. */
+export function defaultsOf({ properties = {} }: Rule): Record<string, unknown> {
+  const defaults: Record<string, unknown> = {};
+  for (const [name, rule] of Object.entries(properties)) {
+    if (rule.default !== undefined) defaults[name] = rule.default;
+    else if (rule.properties !== undefined) defaults[name] = defaultsOf(rule);
+  }
+  return defaults;
 }
 
 /** What to write under a key, such as `a port from 0 to 65535, for example 8080`. */

@@ -3,7 +3,7 @@
 // are for people; `expects` completes the sentence "Write …" in an error; `secret` keeps a value out of every
 // message. A key with a default is always there once the file has been read, so its type is not optional.
 
-import Type, { type Static } from 'typebox';
+import { type Static, Type } from '../schema/type.ts';
 import { authSchema } from './auth.ts';
 import { routeSchema, upstreamSchema } from './forwarding.ts';
 import { boolean, text, upstreamUrl } from './kinds.ts';

@@ -1,6 +1,6 @@
 // The part of the schema that says how people sign in: `auth.session`, `auth.providers`, `auth.allow` and `auth.admins`.
 
-import Type from 'typebox';
+import { Type } from '../schema/type.ts';
 import { boolean, duration, providerUrl, text, textOrList } from './kinds.ts';
 
 /** `auth.session` of gateway.yaml. */

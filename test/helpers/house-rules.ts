@@ -18,22 +18,44 @@ const floors: readonly (readonly string[])[] = [
   ['pricing', 'meter'],
   ['journal', 'fallback'],
   ['store', 'migrations'],
-  ['config', 'errors', 'clock', 'ids'],
+  ['config', 'errors', 'clock', 'ids', 'schema'],
 ];
 
+interface Library {
+  readonly isOne: (name: string) => boolean;
+  readonly parts: readonly string[];
+  /** Whether it is imported for its types alone. */
+  readonly areTypes?: true;
+  readonly rule: string;
+  readonly remedy: string;
+}
+
 /** Libraries that only some parts know. */
-const libraries = [
+const libraries: readonly Library[] = [
   {
-    isOne: (name: string) => /^(?:fastify|fastify-plugin|undici|@fastify\/.+)$/.test(name),
+    isOne: (name) => /^(?:fastify|fastify-plugin|undici|@fastify\/.+)$/.test(name),
     parts: ['scripts', 'app', ...edge],
     rule: 'only the edge and the app know the HTTP library',
     remedy: 'Let the edge hand over plain facts.',
   },
   {
-    isOne: (name: string) => /^(?:kysely|pg|better-sqlite3)$/.test(name),
+    isOne: (name) => /^(?:kysely|pg|better-sqlite3)$/.test(name),
     parts: ['scripts', 'store', 'migrations'],
     rule: 'only the store knows the database libraries',
     remedy: 'Add a function to src/store that says what is wanted.',
+  },
+  {
+    isOne: (name) => name === 'typebox',
+    parts: ['schema'],
+    areTypes: true,
+    rule: 'only src/schema knows TypeBox, and only its types',
+    remedy: 'Make schemas with src/schema/type.ts.',
+  },
+  {
+    isOne: (name) => name === 'ajv',
+    parts: ['schema'],
+    rule: 'only src/schema knows Ajv',
+    remedy: 'Check values with src/schema/check.ts.',
   },
 ];
 
@@ -85,9 +107,10 @@ function arrowFault(path: string, { target }: Import): string | null {
   return null;
 }
 
-function libraryFault(path: string, { target }: Import): string | null {
+function libraryFault(path: string, { target, isType }: Import): string | null {
   const library = libraries.find(({ isOne }) => isOne(target));
-  if (library === undefined || library.parts.includes(partOf(path) ?? '')) return null;
+  if (library === undefined) return null;
+  if (library.parts.includes(partOf(path) ?? '') && (isType || library.areTypes !== true)) return null;
   return `${library.rule}, and this is ${target}. ${library.remedy}`;
 }
 
@@ -162,4 +185,14 @@ function reachOf(arrows: readonly (readonly string[])[]): Reach {
     for (const folder of seen) for (const target of next.get(folder) ?? []) seen.add(target);
     return seen.has(to);
   };
+}
+
+/** What is loaded with a file before any of it runs: the files that it imports, their imports, and the packages. */
+export function loadedWith(path: string, sources: readonly Source[]): Set<string> {
+  const importsIn = new Map(sources.map((source) => [source.path, importsOf(source)]));
+  const loaded = new Set([path]);
+  for (const file of loaded) {
+    for (const { target, isType, isLazy } of importsIn.get(file) ?? []) if (!isType && !isLazy) loaded.add(target);
+  }
+  return loaded;
 }

@@ -20,6 +20,8 @@ export interface Import {
   readonly names: readonly string[];
   /** Whether the compiler leaves it out: `import type`. */
   readonly isType: boolean;
+  /** Whether the other file is loaded when a function says so, and not with this one. */
+  readonly isLazy: boolean;
 }
 
 /** Every TypeScript file below the folders, sorted. */
@@ -35,9 +37,9 @@ export function readSources(folders: readonly string[]): Source[] {
 // The clause is what stands between `import` and `from`: a default name, `* as name`, a list in braces. None: `import 'x'`.
 const staticImport =
   /^ *(?:import|export) +(?<clause>(?:type +)?(?:[\w$]+(?:, *)?)? *(?:\* +as +[\w$]+|\*|\{[^}]*\})?) *\bfrom +'(?<specifier>[^']+)'|^ *import +'(?<bare>[^']+)'/gm;
-const dynamicImport = /\bimport\(\s*'(?<specifier>[^']+)'/g;
+const dynamicImport = /\b(?:import|require)\(\s*'(?<specifier>[^']+)'/g;
 /** What has to be one of the above. */
-const anyImport = /^ *(?:import\b|export \*)|\} from ["']|\bimport\(/gm;
+const anyImport = /^ *(?:import\b|export \*)|\} from ["']|\b(?:import|require)\(/gm;
 const commentLine = /^\s*(?:\/\/|\/?\*)/;
 
 /** Everything the file imports, for its values or for its types alone. Throws at an import it cannot read. */
@@ -51,7 +53,9 @@ export function importsOf({ path, text }: Source): Import[] {
       const { clause = '', specifier = '', bare } = match.groups ?? {};
       const names = pattern === dynamicImport ? ['*'] : namesIn(clause);
       const isType = /^type +[\w$*{]/.test(clause);
-      imports.push({ line: lineAt(text, match.index), target: targetOf(path, bare ?? specifier), names, isType });
+      const isLazy = pattern === dynamicImport;
+      const target = targetOf(path, bare ?? specifier);
+      imports.push({ line: lineAt(text, match.index), target, names, isType, isLazy });
     }
   }
   for (const { index } of text.matchAll(anyImport)) {

@@ -4,9 +4,9 @@
 import cookie from '@fastify/cookie';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
-import Type from 'typebox';
 import type { Place, SignIn } from '../../config/config.ts';
 import { TollgateError } from '../../errors.ts';
+import { type Static, Type } from '../../schema/type.ts';
 import { hasIdentity, type Person } from '../../store/sign-ups.ts';
 import { mayEnter } from '../admission.ts';
 import type { Attempts } from '../attempts.ts';
@@ -79,7 +79,7 @@ export async function signIn(app: FastifyInstance, options: SignInOptions): Prom
 async function begin(link: ProviderLink, request: FastifyRequest, reply: FastifyReply, options: SignInOptions) {
   const { portal, isPortalHost, starts, visitorOf } = options;
   const { address, host } = visitorOf(request);
-  const { returnTo, led } = request.query as Type.Static<typeof loginQuery>;
+  const { returnTo, led } = request.query as Static<typeof loginQuery>;
   const path = returnTo === undefined ? landingPathOf(portal) : safeReturnTo(returnTo, portal);
   if (path === null) throw new TollgateError('TG_INPUT_INVALID', { input: `returnTo is no path at ${portal.origin}` });
   // Cookies belong to the host that sets them, and the provider sends people back to the portal's. Once is enough: a proxy
@@ -101,7 +101,7 @@ async function finish(
 ) {
   const { portal, sessions, signIn, log } = options;
   const provider = link.provider.name;
-  const { state = '' } = request.query as Type.Static<typeof answerQuery>;
+  const { state = '' } = request.query as Static<typeof answerQuery>;
   const person = await link.finish(request, reply, () => {
     const kept = request.unsignCookie(request.cookies[stateCookieOf(portal, provider)] ?? '');
     if (!kept.valid || kept.value !== state || used.has(state) || returnToOf(state) === null) {
@@ -131,7 +131,7 @@ async function userOf(person: Person, provider: string, request: FastifyRequest,
 
 async function signOut(request: FastifyRequest, reply: FastifyReply, options: SignInOptions) {
   const { sessions, portal, failures, visitorOf } = options;
-  const { everywhere: isEverywhere } = request.body as Type.Static<typeof signOutBody>;
+  const { everywhere: isEverywhere } = request.body as Static<typeof signOutBody>;
   // Nor is a page of another origin told to forget the cookie.
   if (!sessions.isProven(request.raw, 'end')) throw new TollgateError('TG_AUTH_MISSING');
   const id = sessionIdIn(request.headers.cookie, sessions.cookie);
