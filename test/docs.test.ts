@@ -12,6 +12,7 @@ const covers: Readonly<Record<string, string>> = {
   'npm run bench': 'test/scripts/bench-smoke.test.ts',
   'npm run bench:growth': 'test/scripts/bench-growth.test.ts',
   'npm run bench:soak -- --minutes 30': 'test/scripts/bench-soak.test.ts',
+  'npm run bench:start': 'test/scripts/bench-start.test.ts',
   'npx tollgate check': 'test/readme.test.ts',
   'npx tollgate users create ada@example.com': 'test/readme.test.ts',
   'npx tollgate keys create ada@example.com': 'test/readme.test.ts',

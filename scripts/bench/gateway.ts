@@ -19,6 +19,8 @@ export interface GatewayTerms {
   readonly config?: Readonly<Record<string, unknown>>;
   readonly workers?: number;
   readonly isPublic?: boolean;
+  /** How often it is asked whether it is ready. */
+  readonly lookEveryMs?: number;
   /** See `ProgramTerms`; with it, the gateway can be asked what the script answers. */
   readonly preload?: string;
 }
@@ -26,6 +28,8 @@ export interface GatewayTerms {
 export interface Gateway {
   readonly url: string;
   readonly program: Program;
+  /** From the start of its process until it was ready. */
+  readonly readyMs: number;
   /** The sum of a metric over its labels. */
   metric(name: string): Promise<number>;
   /** Waits until a metric has this value. Throws when it takes too long. */
@@ -49,21 +53,19 @@ export async function startGateway(terms: GatewayTerms): Promise<Gateway> {
   // JSON is YAML too.
   await writeFile(file, JSON.stringify(document));
   const options = { core, hasChannel: preload !== null, preload };
+  const beginMs = performance.now();
   const program = startProgram('../../src/cli.js', ['start', '--config', file], options);
   const metric = (name: string) => readMetric(`http://127.0.0.1:${opsPort}/metrics`, name);
-  await untilReady(program, `http://127.0.0.1:${opsPort}/readyz`);
+  await until(program, 'ready', () => isGood(`http://127.0.0.1:${opsPort}/readyz`), terms.lookEveryMs);
+  const readyMs = performance.now() - beginMs;
   return {
     url: `http://127.0.0.1:${port}`,
     program,
+    readyMs,
     metric,
     untilMetric: (name, value) =>
       until(program, `at ${name} ${value}`, async () => (await metric(name).catch(() => null)) === value),
   };
-}
-
-/** Waits until the gateway says that it is ready, asking so often. Throws when it ends before, or takes too long. */
-export function untilReady(program: Program, url: string, everyMs = lookEveryMs): Promise<void> {
-  return until(program, 'ready', () => isGood(url), everyMs);
 }
 
 async function readMetric(url: string, name: string): Promise<number> {
