@@ -152,9 +152,23 @@ t.test('a door carries out what it was asked before it closes, and nothing after
   await t.rejects(door.exchange(messageOf(instance, 2, 0), 'wait'), /closed/);
 });
 
+t.test('the thread begins with the door, before anything is asked', async (t) => {
+  const { database } = await migratedDatabase(t, 'sqlite');
+  const instance = await addInstance(database);
+  const threads = threadsOf(t);
+  const door = doorTo(t, database);
+  await until(
+    async () => threads.length,
+    (count) => count > 0,
+  );
+  await door.exchange(messageOf(instance, 1, 0), 'wait');
+  t.equal(threads.length, 1, 'and is the one that carries out what is asked');
+});
+
 t.test('a door that nobody closes does not keep the process from ending', async (t) => {
   const { database } = await migratedDatabase(t, 'sqlite');
   // The proof is the end of this file.
+  openStoreDoor(database);
   const message = messageOf(await addInstance(database), 1, 0);
   await openStoreDoor(database).exchange(message, 'wait');
 });

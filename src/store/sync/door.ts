@@ -30,6 +30,8 @@ export type StoreAsks = Omit<StoreDoor, 'close'>;
 export function openStoreDoor(database: Database, prepare: () => Promise<unknown> = async () => {}): StoreDoor {
   const { file } = database;
   const thread = file === null ? null : new SqliteThread(file);
+  // While this thread looks at the tables, that one loads what it needs.
+  thread?.begin();
   const asks = asksOf(database, thread === null ? undefined : (work) => onThread(thread, work));
   let preparing: Promise<unknown> | null = null;
   return {

@@ -38,6 +38,13 @@ export class SqliteThread {
     this.#answerMaxMs = answerMaxMs;
   }
 
+  /** Starts the thread, so that the first who asks need not wait for it. It holds no process up that nobody asks. */
+  begin(): void {
+    if (this.#thread !== null || this.#isClosed) return;
+    this.#thread = this.#start();
+    this.#thread.worker.unref();
+  }
+
   /** One transaction in two steps: `work` reads once through `talk`, and hands back its writes, which are committed. */
   transact<T>(work: ThreadWork<T>): Promise<T> {
     const before = this.#turn;
