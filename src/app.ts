@@ -24,7 +24,6 @@ import { type Site, siteOf } from './gateway/site.ts';
 import { generateKey } from './identity/api-keys.ts';
 import { Attempts, attemptLimits } from './identity/attempts.ts';
 import { credentialFields, identity } from './identity/identity.ts';
-import { signIn } from './identity/sign-in/sign-in.ts';
 import type { Meter } from './meter/meter.ts';
 import { openMeter } from './meter/open-meter.ts';
 import { DriftWatch } from './observability/drift.ts';
@@ -74,7 +73,7 @@ const statementTimeoutMs = 2_000;
 
 /** Opens the store, starts the gateway and the operators' door. Throws what stands in the way, with nothing left open. */
 export async function startGateway(config: Config, { logTo = 1, worker }: StartOptions = {}): Promise<Gateway> {
-  const log = createLogger(config.log, logTo, worker);
+  const log = await createLogger(config.log, logTo, worker);
   const isAlone = worker === undefined;
   const closers: (() => Promise<unknown>)[] = [];
   let chargesLeft = 0;
@@ -98,7 +97,7 @@ export async function startGateway(config: Config, { logTo = 1, worker }: StartO
     const isStoreUp = () => meter.isStoreUp;
     const known = config.database.whenDown === 'serve' ? new LastKnown() : null;
     known?.noteInstances(config.server.workers);
-    const identities = openIdentities(config, { db: database.db, log, isStoreUp, known });
+    const identities = await openIdentities(config, { db: database.db, log, isStoreUp, known });
     closers.push(() => identities.client.close());
     const driftWatch = new DriftWatch(database.db, log);
     const metrics = new Metrics({ meterState: () => meter.state(), ledgerDrift: () => driftWatch.drift });
@@ -242,6 +241,8 @@ async function registerOwnPaths(app: FastifyInstance, config: Config, parts: Par
     await own.register(keysApi, { db, generateKey });
     if (terms === null || callers.sessions === null || portal === null) return;
     await own.register(sessionApi, { db, meter });
+    // Its libraries are a tenth of all that a start loads.
+    const { signIn } = await import('./identity/sign-in/sign-in.ts');
     await own.register(signIn, {
       ...{ db, log, client, portal, isPortalHost: site.isPortalHost, ...forSignIn },
       signIn: terms,

@@ -105,6 +105,20 @@ t.test('folders that import each other through a third are told, each import of 
   );
 });
 
+t.test('help loads no library but the parser, and a start only what it needs', async (t) => {
+  const sources = readSources(['src', 'migrations']);
+  const packagesOf = (path: string) =>
+    [...loadedWith(path, sources)].filter((name) => !/^(?:src|migrations|node:)/.test(name));
+  t.same(packagesOf('src/cli/run.ts').sort(), ['commander', 'ms']);
+  const sometimes = ['@fastify/cookie', '@fastify/oauth2', 'cli-progress', 'csv-parse', 'jose', 'pg', 'pino-pretty'];
+  const always = packagesOf('src/app.ts');
+  t.ok(always.includes('fastify'), 'the packages are found');
+  t.same(
+    always.filter((name) => [...sometimes, 'commander', 'typebox'].includes(name)),
+    [],
+  );
+});
+
 t.test(
   'what is loaded with a file is what it imports, and what that imports, but for types and what is loaded later',
   async (t) => {

@@ -6,7 +6,7 @@ import type { LastKnown } from '../fallback/last-known.ts';
 import { BearerTokens } from '../identity/bearer.ts';
 import { Callers } from '../identity/callers.ts';
 import { Introspection } from '../identity/introspection.ts';
-import { Jwts } from '../identity/jwts.ts';
+import type { JwtOptions, Jwts } from '../identity/jwts.ts';
 import { KnownCallers } from '../identity/known-callers.ts';
 import { ProviderClient } from '../identity/provider-client.ts';
 import { Sessions } from '../identity/sessions.ts';
@@ -29,13 +29,14 @@ interface Means {
   readonly known: LastKnown | null;
 }
 
-/** Nothing is asked of anybody yet. */
-export function openIdentities({ auth, server, ...config }: Config, { db, log, isStoreUp, known }: Means): Identities {
+/** Nothing is asked of anybody yet. What verifies tokens is loaded only where there are any. */
+export async function openIdentities({ auth, server, ...config }: Config, means: Means): Promise<Identities> {
+  const { db, log, isStoreUp, known } = means;
   const client = new ProviderClient();
   const { bearer: issuers, introspection: endpoint, signIn } = auth;
   const users = new TokenUsers({ db, newUser: newUserOf(config), log, isStoreUp, lastKnown: known });
   const clientIds = new Set(signIn?.providers.map(({ clientId }) => clientId));
-  const jwts = issuers.length === 0 ? null : new Jwts({ issuers, clientIds, users, client, log });
+  const jwts = issuers.length === 0 ? null : await openJwts({ issuers, clientIds, users, client, log });
   const introspection = endpoint === null ? null : new Introspection({ endpoint, users, client, log });
   const tokens = jwts === null && introspection === null ? null : new BearerTokens(jwts, introspection, log);
   const keys = new KnownCallers((_key, hash) => findKeyIdentity(db, hash), undefined, {
@@ -47,6 +48,11 @@ export function openIdentities({ auth, server, ...config }: Config, { db, log, i
   const hasSessions = signIn !== null && publicPlace !== null && portal !== null;
   const sessions = hasSessions ? new Sessions({ db, signIn, portal, publicPlace, isStoreUp }) : null;
   return { callers: new Callers(keys, tokens, sessions), client };
+}
+
+async function openJwts(options: JwtOptions): Promise<Jwts> {
+  const { Jwts } = await import('../identity/jwts.ts');
+  return new Jwts(options);
 }
 
 /** What users begin with who sign up by themselves. */

@@ -1,7 +1,6 @@
 // The command that sets the credits of many users: also behind scripts/update-existing-users-credits.ts.
 
 import { Option } from 'commander';
-import { backfillCredits, countBackfill } from '../store/backfill.ts';
 import type { Command } from './command.ts';
 import { Failure } from './failure.ts';
 import { startProgress } from './progress.ts';
@@ -28,6 +27,7 @@ export const backfillCommand: Command<BackfillInput> = {
   examples: ['backfill credits --dry-run', 'backfill credits', 'backfill credits --all --amount 10000'],
   run: (context, { all, amount, dryRun }) =>
     withStore(context, async ({ db, log, actor }) => {
+      const { backfillCredits, countBackfill } = await import('../store/backfill.ts');
       const which = { credits: amount, isAll: all === true };
       const due = await countBackfill(db, which);
       if (dryRun === true) {
@@ -37,7 +37,7 @@ export const backfillCommand: Command<BackfillInput> = {
         );
         return undefined;
       }
-      const progress = startProgress(context.output, due, 'users');
+      const progress = await startProgress(context.output, due, 'users');
       const { users, isStopped } = await untilInterrupted((signal) =>
         backfillCredits(db, { ...which, actor, signal, onProgress: progress.update }),
       ).finally(progress.stop);

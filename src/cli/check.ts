@@ -3,14 +3,8 @@
 
 import { METHODS } from 'node:http';
 import { Option } from 'commander';
-import {
-  type Config,
-  ConfigError,
-  checkConfig,
-  formatProblem,
-  type ParsedConfig,
-  type Route,
-} from '../config/config.ts';
+import type { Config, ParsedConfig, Route } from '../config/config.ts';
+import { ConfigError, formatProblem } from '../config/problems.ts';
 import { errorTable } from '../errors.ts';
 import { compileMatcher, type Matcher } from '../gateway/matching.ts';
 import { explain } from '../gateway/target.ts';
@@ -28,7 +22,7 @@ export const checkCommand: Command<{ explain?: string }> = {
   options: [new Option('--explain <call>', 'what would happen to a call, such as "POST /v1/chat"')],
   examples: ['check', 'check --config gateway.example.yaml --json', 'check --explain "POST /v1/chat"'],
   run: async (context, input) => {
-    const parsed = readConfig(context);
+    const parsed = await readConfig(context);
     if (parsed === null) return exitCodes.config;
     if (input.explain !== undefined) explainCall(context, parsed.config, input.explain);
     else showConfig(context, parsed);
@@ -37,7 +31,8 @@ export const checkCommand: Command<{ explain?: string }> = {
 };
 
 /** Null when it is invalid and the result, a document with the problems, has been given. */
-function readConfig({ configFile, env, output }: Context): ParsedConfig | null {
+async function readConfig({ configFile, env, output }: Context): Promise<ParsedConfig | null> {
+  const { checkConfig } = await import('../config/config.ts');
   try {
     return checkConfig({ file: configFile, env });
   } catch (error) {

@@ -1,17 +1,7 @@
 // The commands that move credits, each with a line in the log, and the one that shows them.
 
 import { Argument, Option } from 'commander';
-import {
-  type Booking,
-  deductUserCredits,
-  type GrantKind,
-  getReservedCredits,
-  grantCredits,
-  grantCreditsOnce,
-  setCredits,
-} from '../store/credits.ts';
-import { transact } from '../store/database.ts';
-import { findUser } from '../store/users.ts';
+import type { Booking, GrantKind } from '../store/credits.ts';
 import { type Command, type Context, userArgument } from './command.ts';
 import { formatFields } from './output.ts';
 import { logBooking, type Store, withStore } from './store.ts';
@@ -27,6 +17,8 @@ const show: Command<{ user: string }> = {
   examples: ['credits show ann@example.com', 'credits show ann@example.com --json'],
   run: (context, input) =>
     withStore(context, async ({ db }) => {
+      const { getReservedCredits } = await import('../store/credits.ts');
+      const { findUser } = await import('../store/users.ts');
       const { id: userId, email, credits } = await findUser(db, input.user);
       const reserved = await getReservedCredits(db, userId);
       const balance = { userId, email, credits, reserved, available: credits - reserved };
@@ -58,6 +50,9 @@ const grant: Command<GrantInput> = {
   ],
   run: (context, { idempotencyKey, ...input }) =>
     withStore(context, async (store) => {
+      const { grantCredits, grantCreditsOnce } = await import('../store/credits.ts');
+      const { transact } = await import('../store/database.ts');
+      const { findUser } = await import('../store/users.ts');
       const userId = (await findUser(store.db, input.user)).id;
       const reason = { actor: store.actor, note: input.note ?? null, kind: input.kind };
       const booking = await transact(store.db, async (trx) => {
@@ -79,6 +74,8 @@ const deduct: Command<{ user: string; amount: number; note?: string; force?: tru
   examples: ['credits deduct ann@example.com 100 --note "refunded by card"'],
   run: (context, input) =>
     withStore(context, async (store) => {
+      const { deductUserCredits } = await import('../store/credits.ts');
+      const { findUser } = await import('../store/users.ts');
       const userId = (await findUser(store.db, input.user)).id;
       const reason = { actor: store.actor, note: input.note ?? null, isForced: input.force === true };
       return showBooking(context, store, await deductUserCredits(store.db, userId, input.amount, reason));
@@ -94,6 +91,9 @@ const set: Command<{ user: string; credits: number; if?: number; note?: string }
   examples: ['credits set ann@example.com 5000', 'credits set ann@example.com 5000 --if 0'],
   run: (context, input) =>
     withStore(context, async (store) => {
+      const { setCredits } = await import('../store/credits.ts');
+      const { transact } = await import('../store/database.ts');
+      const { findUser } = await import('../store/users.ts');
       const userId = (await findUser(store.db, input.user)).id;
       const reason = { actor: store.actor, note: input.note ?? null, ifCurrent: input.if };
       const booking = await transact(store.db, (trx) => setCredits(trx, userId, input.credits, reason));

@@ -2,8 +2,8 @@
 // exit code. Errors that nobody foresaw are told as what they are.
 
 import { CommanderError } from 'commander';
-import { ConfigError } from '../config/config.ts';
-import { MigrationError } from '../store/migrate.ts';
+import { ConfigError } from '../config/problems.ts';
+import { MigrationError } from '../store/migration-error.ts';
 import { faultOf, isUnreachable } from '../store/outage.ts';
 import { Refusal, type RefusalCode } from '../store/refusal.ts';
 import { WorkerStartError } from '../workers/start-error.ts';

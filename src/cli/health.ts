@@ -1,7 +1,6 @@
 // The command that asks the gateway on this machine whether it is ready: for exec probes and HEALTHCHECK.
 
 import { request } from 'node:http';
-import { loadConfig } from '../config/config.ts';
 import type { Command } from './command.ts';
 import { exitCodes, Failure } from './failure.ts';
 
@@ -13,6 +12,7 @@ export const healthCommand: Command = {
   details: 'Asks /readyz of the operations listener in the configuration. Exit code 0 when ready, else 1.',
   examples: ['health', 'health --json'],
   run: async ({ configFile, env, output }) => {
+    const { loadConfig } = await import('../config/config.ts');
     const { ops } = loadConfig({ file: configFile, env });
     if (ops.port === 0)
       throw new Failure('PORT_UNKNOWN', 'ops.port is 0, a free one. Give it a number to be asked at.');

@@ -1,8 +1,7 @@
 // The commands that look back: ledger, usage and audit.
 
 import { Option } from 'commander';
-import { auditBalances, countUsers, type Difference, listLedger, sumUsage, type UsageKey } from '../store/history.ts';
-import { findUser } from '../store/users.ts';
+import type { Difference, UsageKey } from '../store/history.ts';
 import { type Command, userArgument } from './command.ts';
 import { exitCodes, usageFailure } from './failure.ts';
 import { formatTable } from './output.ts';
@@ -21,6 +20,8 @@ const ledger: Command<{ user: string; limit: number; before?: string }> = {
   examples: ['ledger ann@example.com', 'ledger ann@example.com --limit 200 --json'],
   run: (context, { user, limit, before }) =>
     withStore(context, async ({ db }) => {
+      const { listLedger } = await import('../store/history.ts');
+      const { findUser } = await import('../store/users.ts');
       const found = await listLedger(db, (await findUser(db, user)).id, { before, limit: limit + 1 });
       const entries = found.slice(0, limit);
       const next = found.length > limit ? (entries.at(-1)?.id ?? null) : null;
@@ -55,6 +56,7 @@ const usage: Command<{ from?: string; to?: string; by: UsageKey; limit: number }
   run: async (context, { from, to, by, limit }) => {
     if (from !== undefined && to !== undefined && from >= to) throw usageFailure('--from has to be before --to.');
     return withStore(context, async ({ db }) => {
+      const { sumUsage } = await import('../store/history.ts');
       const found = await sumUsage(db, { by, from, to, limit: limit + 1 });
       const rows = found.slice(0, limit).map(({ key, ...totals }) => ({ [by]: key, ...totals }));
       const cells = found.slice(0, limit).map((row) => [row.key, row.calls, row.charged, row.failed, row.refused]);
@@ -74,9 +76,10 @@ const audit: Command = {
   examples: ['audit', 'audit --json'],
   run: (context) =>
     withStore(context, async ({ db }) => {
+      const { auditBalances, countUsers } = await import('../store/history.ts');
       let users = 0;
       const differences: Difference[] = [];
-      const progress = startProgress(context.output, await countUsers(db), 'users');
+      const progress = await startProgress(context.output, await countUsers(db), 'users');
       for await (const batch of auditBalances(db)) {
         users += batch.users;
         differences.push(...batch.differences);

@@ -2,9 +2,7 @@
 
 import { Argument, Option } from 'commander';
 import { generateKey } from '../identity/api-keys.ts';
-import { transact } from '../store/database.ts';
-import { type ApiKey, createKey, listKeys, revokeKey, rotateKey } from '../store/keys.ts';
-import { findUser } from '../store/users.ts';
+import type { ApiKey } from '../store/keys.ts';
 import { type Command, type Context, userArgument } from './command.ts';
 import { usageFailure } from './failure.ts';
 import { formatFields, formatTable } from './output.ts';
@@ -29,6 +27,8 @@ const create: Command<{ user: string; name: string; expires?: number; limit?: nu
     withStore(context, async ({ db }) => {
       if (expires === 0)
         throw usageFailure('A key that expires at once is good for nothing. Give --expires more time.');
+      const { createKey } = await import('../store/keys.ts');
+      const { findUser } = await import('../store/users.ts');
       const userId = (await findUser(db, user)).id;
       const expiresAt = expires === undefined ? null : new Date(Date.now() + expires).toISOString();
       const generated = generateKey();
@@ -44,6 +44,8 @@ const list: Command<{ user: string }> = {
   examples: ['keys list ann@example.com'],
   run: (context, { user }) =>
     withStore(context, async ({ db }) => {
+      const { listKeys } = await import('../store/keys.ts');
+      const { findUser } = await import('../store/users.ts');
       const keys = await listKeys(db, (await findUser(db, user)).id);
       context.output.result({ keys }, keyTable(keys));
       return undefined;
@@ -57,6 +59,8 @@ const revoke: Command<{ key: string }> = {
   examples: ['keys revoke key_x4m1c7'],
   run: (context, input) =>
     withStore(context, async ({ db }) => {
+      const { transact } = await import('../store/database.ts');
+      const { revokeKey } = await import('../store/keys.ts');
       const key = await transact(db, (trx) => revokeKey(trx, input.key));
       context.output.result(key, formatFields({ ...key }));
       return undefined;
@@ -76,6 +80,8 @@ const rotate: Command<{ key: string; overlap: number }> = {
   examples: ['keys rotate key_x4m1c7 --overlap 24h'],
   run: (context, input) =>
     withStore(context, async ({ db }) => {
+      const { transact } = await import('../store/database.ts');
+      const { rotateKey } = await import('../store/keys.ts');
       const generated = generateKey();
       const key = await transact(db, (trx) => rotateKey(trx, input.key, generated, input.overlap));
       return showNewKey(context, key, generated.key);

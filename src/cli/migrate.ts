@@ -2,7 +2,6 @@
 
 import { createInterface } from 'node:readline/promises';
 import { Option } from 'commander';
-import { migrateDown, migrateUp, migrationStatus, tablesThatDownDrops } from '../store/migrate.ts';
 import type { Command, Context } from './command.ts';
 import { Failure, usageFailure } from './failure.ts';
 import { formatTable } from './output.ts';
@@ -18,6 +17,7 @@ const up: Command = {
     withDatabase(
       context,
       async (database) => {
+        const { migrateUp } = await import('../store/migrate.ts');
         const applied = await migrateUp(database);
         const text = applied.length === 0 ? 'The database is up to date.' : `Applied: ${applied.join(', ')}`;
         context.output.result({ applied }, text);
@@ -35,6 +35,7 @@ const down: Command<{ yes?: true }> = {
   examples: ['migrate down', 'migrate down --yes'],
   run: (context, { yes }) =>
     withDatabase(context, async (database) => {
+      const { migrateDown, tablesThatDownDrops } = await import('../store/migrate.ts');
       const tables = await tablesThatDownDrops(database);
       if (tables.length > 0 && yes !== true) await confirm(context, `This drops ${tables.join(', ')} with every row.`);
       const reverted = await migrateDown(database);
@@ -50,6 +51,7 @@ const status: Command = {
   examples: ['migrate status'],
   run: (context) =>
     withDatabase(context, async (database) => {
+      const { migrationStatus } = await import('../store/migrate.ts');
       const migrations = await migrationStatus(database);
       const rows = migrations.map(({ name, appliedAt }) => [name, appliedAt ?? 'not applied']);
       context.output.result({ migrations }, formatTable(['migration', 'applied'], rows));

@@ -1,7 +1,7 @@
 // Where a command's words go: its result to stdout, everything else to stderr, so that results can be piped. With
 // --json the result is one document on one line. Nothing here uses colour.
 
-import { createLogger } from '../observability/logger.ts';
+import type { Logger } from 'pino';
 import type { Host } from './command.ts';
 
 /** What a command has to say. */
@@ -29,7 +29,8 @@ export function openOutput({ stdout, stderr }: Host, isJson: boolean, isQuiet: b
 }
 
 /** The log of credit operations, on stderr; for people where that is a terminal. */
-export function openLog({ isQuiet, stderr }: Output, format: 'json' | 'pretty'): ReturnType<typeof createLogger> {
+export async function openLog({ isQuiet, stderr }: Output, format: 'json' | 'pretty'): Promise<Logger> {
+  const { createLogger } = await import('../observability/logger.ts');
   const isTerminal = 'isTTY' in stderr && stderr.isTTY === true;
   const level = isQuiet ? 'silent' : 'info';
   return createLogger({ level, format: isTerminal ? 'pretty' : format }, { write: (line) => void stderr.write(line) });

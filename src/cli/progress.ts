@@ -1,6 +1,5 @@
 // Progress of long work, on stderr: a bar on a terminal, a line every few seconds elsewhere, nothing with --quiet.
 
-import { Presets, SingleBar } from 'cli-progress';
 import type { Output } from './output.ts';
 
 /** How often a line is written where there is no terminal. */
@@ -13,12 +12,13 @@ export interface Progress {
 }
 
 /** Begins to show progress towards `total`, in `unit`. */
-export function startProgress(output: Output, total: number, unit: string): Progress {
+export async function startProgress(output: Output, total: number, unit: string): Promise<Progress> {
   if (output.isQuiet || total === 0) return { update: () => {}, stop: () => {} };
   return output.stderr.isTTY === true ? startBar(output, total, unit) : startLines(output, total, unit);
 }
 
-function startBar({ stderr }: Output, total: number, unit: string): Progress {
+async function startBar({ stderr }: Output, total: number, unit: string): Promise<Progress> {
+  const { Presets, SingleBar } = await import('cli-progress');
   const format = `[{bar}] {percentage} % | {value}/{total} ${unit} | {eta_formatted} left`;
   const bar = new SingleBar({ format, stream: stderr }, Presets.legacy);
   bar.start(total, 0);

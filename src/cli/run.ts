@@ -2,7 +2,7 @@
 // code is 0 done, 1 failed, 2 wrong usage, 78 invalid configuration.
 
 import { CommanderError } from 'commander';
-import { withoutCredentials } from '../observability/logger.ts';
+import { withoutCredentials } from '../observability/credentials.ts';
 import type { Host } from './command.ts';
 import { exitCodes, type Told, tell } from './failure.ts';
 import { createProgram } from './program.ts';

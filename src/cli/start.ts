@@ -2,7 +2,7 @@
 
 import cluster from 'node:cluster';
 import { readFileSync } from 'node:fs';
-import { type Config, loadConfig } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import type { FilesRead } from '../workers/messages.ts';
 import type { Command } from './command.ts';
 import { exitCodes, tell } from './failure.ts';
@@ -20,6 +20,7 @@ export const startCommand: Command = {
   examples: ['start', 'start --config /etc/tollgate/gateway.yaml'],
   run: async ({ configFile: file, env }) => {
     if (cluster.isWorker) return runAsWorker(env);
+    const { loadConfig } = await import('../config/config.ts');
     const texts: Record<string, string> = {};
     const readFile = (path: string) => {
       const text = readFileSync(path, 'utf8');
@@ -30,8 +31,6 @@ export const startCommand: Command = {
     return config.server.workers === 1 ? runAlone(config) : runWorkers(config, { main: file, texts });
   },
 };
-
-// What makes a server is loaded here alone: operators' commands start faster without.
 
 async function runAlone(config: Config): Promise<number> {
   const stop = stopRequested();

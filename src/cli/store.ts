@@ -4,10 +4,9 @@
 import { statSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import type { Logger } from 'pino';
-import { type Config, loadConfig } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import type { Booking } from '../store/credits.ts';
-import { type Database, type Db, openDatabase } from '../store/database.ts';
-import { migrateUp, migrationStatus } from '../store/migrate.ts';
+import type { Database, Db } from '../store/database.ts';
 import type { Context } from './command.ts';
 import { Failure } from './failure.ts';
 import { openLog } from './output.ts';
@@ -29,6 +28,7 @@ export function withStore<T>(context: Context, work: (store: Store) => Promise<T
 /** Likewise for a command that brings in users: it may be the first, and creates the tables as `start` would. */
 export function withNewStore<T>(context: Context, work: (store: Store) => Promise<T>): Promise<T> {
   const migrated = async (database: Database, config: Config) => {
+    const { migrateUp } = await import('../store/migrate.ts');
     if (config.database.migrate) await migrateUp(database);
     return workOn(context, database, config, work);
   };
@@ -41,9 +41,10 @@ async function workOn<T>(
   config: Config,
   work: (store: Store) => Promise<T>,
 ): Promise<T> {
+  const { migrationStatus } = await import('../store/migrate.ts');
   const isBehind = (await migrationStatus(database)).some(({ appliedAt }) => appliedAt === null);
   if (isBehind) throw notMigrated('The database does not have all its tables yet');
-  return work({ db: database.db, config, log: openLog(context.output, config.log.format), actor: actorName() });
+  return work({ db: database.db, config, log: await openLog(context.output, config.log.format), actor: actorName() });
 }
 
 /** Runs `work` on the database as it is. An SQLite file that is not there is created only if `mayCreate` allows it. */
@@ -52,6 +53,8 @@ export async function withDatabase<T>(
   work: (database: Database, config: Config) => Promise<T>,
   mayCreate: (config: Config) => boolean = () => false,
 ): Promise<T> {
+  const { loadConfig } = await import('../config/config.ts');
+  const { openDatabase } = await import('../store/database.ts');
   const config = loadConfig({ file: context.configFile, env: context.env });
   const { url } = config.database;
   if (!mayCreate(config) && url.startsWith('sqlite:') && isMissing(url.slice('sqlite:'.length))) {

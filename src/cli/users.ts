@@ -2,10 +2,7 @@
 
 import { Argument, Option } from 'commander';
 import type { Config } from '../config/config.ts';
-import { getReservedCredits } from '../store/credits.ts';
-import { transact } from '../store/database.ts';
-import { listKeys } from '../store/keys.ts';
-import { blockUser, createUser, findUser, listUsers, setPlan, type User, unblockUser } from '../store/users.ts';
+import type { User } from '../store/users.ts';
 import { type Command, type Context, userArgument } from './command.ts';
 import { usageFailure } from './failure.ts';
 import { keyTable } from './keys.ts';
@@ -25,6 +22,8 @@ const create: Command<{ email?: string; name?: string; plan?: string }> = {
   examples: ['users create ann@example.com', 'users create --name "nightly report" --plan Basic'],
   run: (context, input) =>
     withNewStore(context, async ({ db, config, actor, log }) => {
+      const { transact } = await import('../store/database.ts');
+      const { createUser } = await import('../store/users.ts');
       const plan = input.plan ?? config.defaultPlan;
       const credits = startingCreditsOf(config, plan);
       const newUser = { email: input.email ?? null, name: input.name ?? null, plan, credits };
@@ -45,6 +44,7 @@ const list: Command<{ search?: string; after?: string; limit: number }> = {
   examples: ['users list', 'users list --search example.com --limit 10'],
   run: (context, { search, after, limit }) =>
     withStore(context, async ({ db }) => {
+      const { listUsers } = await import('../store/users.ts');
       const found = await listUsers(db, { search, after, limit: limit + 1 });
       const users = found.slice(0, limit);
       const next = found.length > limit ? (users.at(-1)?.id ?? null) : null;
@@ -62,6 +62,9 @@ const show: Command<{ user: string }> = {
   examples: ['users show ann@example.com'],
   run: (context, input) =>
     withStore(context, async ({ db }) => {
+      const { getReservedCredits } = await import('../store/credits.ts');
+      const { listKeys } = await import('../store/keys.ts');
+      const { findUser } = await import('../store/users.ts');
       const user = await findUser(db, input.user);
       const reserved = await getReservedCredits(db, user.id);
       const keys = await listKeys(db, user.id);
@@ -79,6 +82,7 @@ const plan: Command<{ user: string; plan: string }> = {
   examples: ['users plan ann@example.com Basic'],
   run: (context, input) =>
     withStore(context, async ({ db, config }) => {
+      const { findUser, setPlan } = await import('../store/users.ts');
       startingCreditsOf(config, input.plan);
       return showUser(context, await setPlan(db, (await findUser(db, input.user)).id, input.plan));
     }),
@@ -90,7 +94,10 @@ const block: Command<{ user: string }> = {
   arguments: [userArgument()],
   examples: ['users block ann@example.com'],
   run: (context, input) =>
-    withStore(context, async ({ db }) => showUser(context, await blockUser(db, (await findUser(db, input.user)).id))),
+    withStore(context, async ({ db }) => {
+      const { blockUser, findUser } = await import('../store/users.ts');
+      return showUser(context, await blockUser(db, (await findUser(db, input.user)).id));
+    }),
 };
 
 const unblock: Command<{ user: string }> = {
@@ -99,7 +106,10 @@ const unblock: Command<{ user: string }> = {
   arguments: [userArgument()],
   examples: ['users unblock ann@example.com'],
   run: (context, input) =>
-    withStore(context, async ({ db }) => showUser(context, await unblockUser(db, (await findUser(db, input.user)).id))),
+    withStore(context, async ({ db }) => {
+      const { findUser, unblockUser } = await import('../store/users.ts');
+      return showUser(context, await unblockUser(db, (await findUser(db, input.user)).id));
+    }),
 };
 
 export const userCommands = [list, show, create, plan, block, unblock] as const;

@@ -1,7 +1,6 @@
 // The command by which anyone can see the promises hold on their own database, while everything goes wrong.
 
 import { InvalidArgumentError, Option } from 'commander';
-import { loadConfig } from '../config/config.ts';
 import { faultOf } from '../store/outage.ts';
 import type { Command } from './command.ts';
 import { exitCodes, Failure } from './failure.ts';
@@ -25,14 +24,14 @@ export const verifyCommand: Command<{ minutes: number; seed?: number }> = {
   ],
   examples: ['verify', 'verify --minutes 10', 'verify --seed 1234 --json'],
   run: async ({ configFile, env, output }, { minutes, seed = Math.floor(Math.random() * seedMax) }) => {
+    const { loadConfig } = await import('../config/config.ts');
     const { database } = loadConfig({ file: configFile, env });
     const interruption = new AbortController();
     void stopRequested().then(() => interruption.abort());
     const seconds = Math.round(minutes * 60);
-    // Loaded here alone: other commands start faster without it.
     const { verify } = await import('../verify/verify.ts');
     const { pageOf } = await import('../verify/page.ts');
-    const progress = startProgress(output, seconds, 'seconds');
+    const progress = await startProgress(output, seconds, 'seconds');
     const isTerminal = output.stderr.isTTY === true;
     try {
       const report = await verify({

@@ -4,7 +4,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import { pathWithoutCredentials } from './logger.ts';
+import { pathWithoutCredentials } from './credentials.ts';
 import type { Metrics } from './metrics.ts';
 
 /** What the log and the metrics want to know of a call; the gateway's `request.call` satisfies it. */

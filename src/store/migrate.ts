@@ -9,6 +9,7 @@ import * as sessions from '../../migrations/0003_sessions.ts';
 import * as byHand from '../../migrations/0004_by_hand.ts';
 import * as audit from '../../migrations/0005_audit.ts';
 import { type Database, type Db, isPostgres } from './database.ts';
+import { MigrationError } from './migration-error.ts';
 
 const migrations: Record<string, Migration & { drops: string[] }> = {
   '0001_the_books': theBooks,
@@ -22,11 +23,6 @@ const migrations: Record<string, Migration & { drops: string[] }> = {
 const pauseMs = 1_000;
 
 const appliedTable = 'tollgate_migrations';
-
-/** A state of the schema that a human has to resolve; the message ends in the remedy. */
-export class MigrationError extends Error {
-  override name = 'MigrationError';
-}
 
 export interface MigrationState {
   name: string;

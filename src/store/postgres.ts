@@ -1,11 +1,15 @@
 // PostgreSQL as the store wants it: types on the wire, a limit on every step that somebody has to answer, and an end that
 // waits for nobody.
 
+import { createRequire } from 'node:module';
 import { Socket } from 'node:net';
 import { PostgresDialect, type PostgresPool, type PostgresPoolClient } from 'kysely';
-import pg from 'pg';
+import type pg from 'pg';
 import type { DatabaseOptions } from './database.ts';
 import { faultOf, isUnreachable } from './outage.ts';
+
+/** The driver is loaded where there is a PostgreSQL: opening one waits for nothing, so it cannot be imported then. */
+const require = createRequire(import.meta.url);
 
 /** How long a connection attempt may take before the database counts as down. */
 const connectTimeoutMs = 2_000;
@@ -29,6 +33,7 @@ export interface PostgresPools {
 
 /** Connects when it has to. */
 export function openPostgresPools({ url, schema, poolSize, statementTimeoutMs }: DatabaseOptions): PostgresPools {
+  const { Pool, types } = require('pg') as typeof pg;
   const sockets = new Set<Socket>();
   const settings = {
     search_path: quoteForOptions(schema),
@@ -47,16 +52,15 @@ export function openPostgresPools({ url, schema, poolSize, statementTimeoutMs }:
     options: Object.entries(settings)
       .map(([name, value]) => `-c ${name}=${value}`)
       .join(' '),
-    types: { getTypeParser: parserOf },
+    types: { getTypeParser: (oid, format) => parserOf(types, oid, format) },
   };
-  const pool = openPool({ ...config, max: Math.max(1, poolSize - 1) });
-  const exchangePool = openPool({ ...config, max: 1, pipeline: true });
+  const pool = watched(new Pool({ ...config, max: Math.max(1, poolSize - 1) }));
+  const exchangePool = watched(new Pool({ ...config, max: 1, pipeline: true }));
   const end = (others: Promise<void>) => endAll(sockets, [others, exchangePool.end()]);
   return { dialect: new PostgresDialect({ pool: withoutTheDead(pool) }), exchangePool, end };
 }
 
-function openPool(config: pg.PoolConfig): pg.Pool {
-  const pool = new pg.Pool(config);
+function watched(pool: pg.Pool): pg.Pool {
   // A connection that breaks is replaced by the pool, and its queries fail. Without a listener, on the pool for idle
   // connections and on each client for busy ones, it would end the process as well.
   pool.on('error', () => {});
@@ -109,10 +113,10 @@ function quoteForOptions(schema: string): string {
 }
 
 /** bigint and numeric (what `sum(bigint)` gives) arrive as text: made numbers here, once, and asserted safe. */
-function parserOf(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
-  if (oid === pg.types.builtins.INT8 || oid === pg.types.builtins.NUMERIC) return safeInteger;
-  if (oid === pg.types.builtins.TIMESTAMPTZ) return (value) => new Date(value).toISOString();
-  return pg.types.getTypeParser(oid, format ?? 'text');
+function parserOf(types: typeof pg.types, oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
+  if (oid === types.builtins.INT8 || oid === types.builtins.NUMERIC) return safeInteger;
+  if (oid === types.builtins.TIMESTAMPTZ) return (value) => new Date(value).toISOString();
+  return types.getTypeParser(oid, format ?? 'text');
 }
 
 function safeInteger(value: string): number {

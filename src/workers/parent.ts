@@ -47,7 +47,7 @@ const holdsNothing = {
  */
 export async function startWorkers(config: Config, { files, stop }: ParentOptions): Promise<Workers> {
   const { server, database: databaseConfig } = config;
-  const log = createLogger(config.log, 1);
+  const log = await createLogger(config.log, 1);
   const closers: (() => Promise<unknown>)[] = [];
   let exitCode = 0;
   let stopping: Promise<number> | null = null;

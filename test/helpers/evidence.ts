@@ -70,7 +70,7 @@ export function noteLog(lines: string): void {
 }
 
 /** A log, of all levels, for parts that are tested without their gateway. */
-export const suiteLog = createLogger({ level: 'trace', format: 'json' }, { write: noteLog });
+export const suiteLog = await createLogger({ level: 'trace', format: 'json' }, { write: noteLog });
 
 /** Notes all that comes from a stream as log. */
 export function noteLogOf(stream: Readable): void {
