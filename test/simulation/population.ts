@@ -35,6 +35,7 @@ export class Population {
   readonly #world: PopulationOptions;
   readonly #slots: (Process | null)[];
   #keys: readonly Key[] = [];
+  #isSpared = false;
 
   constructor(slots: number, world: PopulationOptions) {
     this.#slots = Array.from({ length: slots }, () => null);
@@ -106,7 +107,9 @@ export class Population {
       process.die(death);
       if (!life.isClosing) this.#replace(life.slot, 100 + random.below(15_000));
     };
-    const dieSoon = () => process.clock.dieAfter(stepsLeft, die);
+    const dieSoon = () => {
+      if (!this.#isSpared) process.clock.dieAfter(stepsLeft, die);
+    };
     if (random.percent(70)) process.whenCharged = dieSoon;
     timeline.after(process.whenCharged === null ? 0 : 1_500, dieSoon);
   }
@@ -146,9 +149,13 @@ export class Population {
     this.#world.timeline.after(afterMs, () => this.start(slot));
   }
 
-  /** Nobody is stopped any longer. */
+  /** Nobody is stopped any longer, and nobody dies who has not died yet: there might be nobody left to see to it. */
   goOnAll(): void {
-    for (const process of this.#slots) if (process?.life.state === 'paused') process.goOn();
+    this.#isSpared = true;
+    for (const process of this.#slots) {
+      process?.clock.spare();
+      if (process?.life.state === 'paused') process.goOn();
+    }
   }
 
   judge(): void {

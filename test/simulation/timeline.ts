@@ -132,6 +132,11 @@ export class ProcessClock implements Clock {
     this.#fate ??= { stepsLeft, die };
   }
 
+  /** It does not die after all. */
+  spare(): void {
+    this.#fate = null;
+  }
+
   goOn(): void {
     this.isPaused = false;
     // One after another: each is a turn of the process's event loop.
