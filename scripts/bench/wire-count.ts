@@ -1,6 +1,7 @@
 // What Tollgate asks of PostgreSQL, counted on the wire: nothing for a warm caller before the upstream is reached, shown by
 // calls that are answered while nothing comes through to the database; and how few round trips its charges take.
 
+import { setTimeout } from 'node:timers/promises';
 import { addCallers } from './callers.ts';
 import { type Gateway, startGateway } from './gateway.ts';
 import type { Ground } from './ground.ts';
@@ -22,6 +23,9 @@ export interface WireReport {
 
 /** Shorter than the silence after which the store counts as down. */
 const heldMs = 1_000;
+/** A gateway that has started asks anew, once, about callers that it knows: not for a call, and within less than this. */
+const settledAfterMs = 2_500;
+const lookEveryMs = 50;
 /** A call that waits for the database is given up then. */
 const callMaxMs = 1_500;
 
@@ -64,6 +68,7 @@ async function callWhileHeld(
   authorization: string,
 ): Promise<Pick<WireReport, 'heldCalls' | 'heldLookUps'>> {
   await gateway.untilMetric('tollgate_journal_charges', 0);
+  await untilNobodyIsAskedFor(wire);
   const before = wire.counts();
   // Each call costs one of the credits that the process has reserved: with all of them used, a caller is not warm.
   const callsMax = Math.max(1, Math.floor((await gateway.metric('tollgate_leased_credits')) / 2));
@@ -80,5 +85,16 @@ async function callWhileHeld(
     return { heldCalls, heldLookUps: wire.counts().lookUps - before.lookUps };
   } finally {
     wire.letGo();
+  }
+}
+
+async function untilNobodyIsAskedFor(wire: Wire): Promise<void> {
+  let { lookUps } = wire.counts();
+  let sinceMs = performance.now();
+  while (performance.now() - sinceMs < settledAfterMs) {
+    await setTimeout(lookEveryMs);
+    const now = wire.counts().lookUps;
+    if (now !== lookUps) sinceMs = performance.now();
+    lookUps = now;
   }
 }
