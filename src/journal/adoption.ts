@@ -262,8 +262,9 @@ export class Adoption {
   }
 }
 
+/** What was posted just before the death may be owed here still: its acknowledgement was not on disk yet. */
 function askOf({ user, lease: key, credits: keep }: Owed): LeaseAsk {
-  return { user, key, keep, need: 0, want: 0, emptied: true };
+  return { user, key, keep, need: 0, want: 0, emptied: true, doubted: true };
 }
 
 /** What the dead instance goes on using of its leases: the charges that are still to come. */

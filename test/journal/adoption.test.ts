@@ -182,6 +182,48 @@ for (const dialect of dialects) {
   });
 }
 
+for (const dialect of dialects) {
+  t.test(`${dialect}: a caller elsewhere waits for what a process that died may have had booked already`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    const charges = ['a', 'b'];
+    const dead = await dieWith(t, database, { reserved: 0, charges, posted: charges, isUnheard: true });
+    const [door, doorElsewhere] = [openTestDoor(t, database), openTestDoor(t, database)];
+    let letGo = () => {};
+    const isAsked = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const { meter: elsewhere } = await openTestMeter(t, database, {
+      store: {
+        ...passing(doorElsewhere),
+        exchange: async (...message) => {
+          const reply = await doorElsewhere.exchange(...message);
+          if (!reply.stale && reply.leases.some(({ answer }) => answer === 'again')) letGo();
+          return reply;
+        },
+      },
+    });
+    await openTestMeter(t, database, {
+      ...dead,
+      store: {
+        ...passing(door),
+        exchange: async (...[message, locks]) => {
+          if (message.charges.length > 0) await isAsked;
+          return door.exchange(message, locks);
+        },
+      },
+    });
+    t.equal(
+      await callOnce(elsewhere, callerOf('u'), 85),
+      null,
+      '90 credits are left, 10 of them reserved for what is booked',
+    );
+    letGo();
+    await untilAdopted(dead.dataDir);
+    t.equal(await elsewhere.close(), 0);
+    t.equal(await balanceOf(database), 5);
+  });
+}
+
 t.test('a meter that cannot start leaves nothing of its own behind', async (t) => {
   const { database } = await migratedDatabase(t, 'sqlite');
   const dataDir = await temporaryFolder(t);
@@ -198,10 +240,13 @@ interface Legacy {
   readonly posted: readonly string[];
   /** The store has forgotten them again. */
   readonly isLost?: boolean;
+  /** It died before it heard of the acknowledgement. */
+  readonly isUnheard?: boolean;
 }
 
 /** User `u` with 100 credits, and the folder of a process that died: its lock is gone, its files are there. */
-async function dieWith(t: Test, database: Database, { reserved, charges, posted, isLost = false }: Legacy) {
+async function dieWith(t: Test, database: Database, legacy: Legacy) {
+  const { reserved, charges, posted, isLost = false, isUnheard = false } = legacy;
   await addUser(database, 'u', 100);
   const dataDir = await temporaryFolder(t);
   const instance = await addInstance(database);
@@ -222,7 +267,8 @@ async function dieWith(t: Test, database: Database, { reserved, charges, posted,
     },
     'wait',
   );
-  journal.acknowledge(made.filter(({ charge }) => isPosted(charge.id)).map(({ n }) => n));
+  const heard = isUnheard ? [] : made.filter(({ charge }) => isPosted(charge.id));
+  journal.acknowledge(heard.map(({ n }) => n));
   await new Promise<void>((resolve) => systemClock.atTurnEnd(resolve));
   const file = join(folder.path, 'journal-000001.jsonl');
   folder.release();

@@ -43,6 +43,15 @@ t.test('leases of others are asked back before the answer is no', (t) => {
   t.end();
 });
 
+t.test('what may be booked already is waited for, and is no reason for a no', (t) => {
+  for (const before of ['', 'asked', 'answered'] as const) {
+    const { own } = allot(books(10, [lease(me, 0, before)]), [ask({ keep: 7, emptied: true, doubted: true })], me, 2);
+    t.match(own, [{ amount: 7, recall: '' }]);
+    t.match(allot(books(10, own), [ask({ need: 5 })], 'other', 2).answers, [{ answer: 'again' }]);
+  }
+  t.end();
+});
+
 t.test('what is kept is always granted, even past the balance', (t) => {
   const { answers } = allot(books(-5, [lease('a', 10)]), [ask({ keep: 40, want: 100 })], me, 2);
   t.match(answers, [{ amount: 40, balance: -5, answer: 'ok' }]);

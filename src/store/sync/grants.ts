@@ -18,6 +18,8 @@ export interface LeaseAsk {
   readonly want: number;
   /** `keep` is exactly what is in use: nothing idle is held back. */
   readonly emptied: boolean;
+  /** Some of `keep` may be booked already, so what is short because of it is not gone. By default false. */
+  readonly doubted?: boolean;
 }
 
 export interface LeaseAnswer {
@@ -115,6 +117,8 @@ function grantOf({ need, want }: LeaseAsk, free: number, instances: number): num
 
 function keptLease(ask: LeaseAsk, me: string, before: LiveLease | undefined): LiveLease {
   assert.ok(Number.isSafeInteger(ask.keep) && ask.keep >= 0, 'a lease keeps a whole number of credits');
+  // Whoever needs what is doubted waits for it: a no would be wrong.
+  if (ask.doubted === true) return { key: ask.key, instance: me, amount: ask.keep, recall: '' };
   const recall = ask.emptied ? 'answered' : (before?.recall ?? '');
   return { key: ask.key, instance: me, amount: ask.keep, recall };
 }
