@@ -3,6 +3,7 @@
 // and metrics read the facts as `request.call`.
 
 import type { Route } from '../config/config.ts';
+import type { Member } from '../crowd.ts';
 import { TollgateError } from '../errors.ts';
 import type { Caller, Hold, Meter } from '../meter/meter.ts';
 import type { Watcher } from './dispatcher.ts';
@@ -32,7 +33,7 @@ export interface CallParts {
   readonly disconnect: () => void;
 }
 
-export class Call implements CallFacts, Watcher {
+export class Call implements CallFacts, Watcher, Member {
   readonly route: Route;
   readonly user: Caller | null;
   readonly hold: Hold | null;
@@ -54,6 +55,9 @@ export class Call implements CallFacts, Watcher {
   answerStalledSince: number | null = null;
   /** `performance.now()` since when the caller has owed more of its body; null while it does not. */
   uploadStalledSince: number | null = null;
+
+  /** Among the open calls. */
+  place = -1;
 
   readonly #meter: CallMeter;
   readonly #isRequestWhole: () => boolean;

@@ -2,13 +2,14 @@
 // and whose upstream has not answered; what the limit finds still open is given up and not charged. Until then, callers
 // that neither read nor send are not waited for beyond the limit of their route.
 
+import { Crowd } from '../crowd.ts';
 import type { Call } from './call.ts';
 
 /** How often the calls are looked through for callers that have stalled. */
 const lookEveryMs = 500;
 
 export class OpenCalls {
-  readonly #calls = new Set<Call>();
+  readonly #calls = new Crowd<Call>();
   #onNone: (() => void)[] = [];
   #looking: NodeJS.Timeout | null = null;
 
@@ -34,11 +35,11 @@ export class OpenCalls {
       this.#looking = null;
     }
     const nowMs = performance.now();
-    for (const call of this.#calls) call.endStall(nowMs);
+    for (const call of [...this.#calls.values()]) call.endStall(nowMs);
   }
 
   /** Ends every open call without a charge: it is the gateway that cuts it. */
   giveUp(): void {
-    for (const call of [...this.#calls]) call.giveUp('cut by the end of the gateway');
+    for (const call of [...this.#calls.values()]) call.giveUp('cut by the end of the gateway');
   }
 }

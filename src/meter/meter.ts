@@ -5,6 +5,7 @@
 import { strict as assert } from 'node:assert';
 import type { BaseLogger } from 'pino';
 import type { Clock } from '../clock.ts';
+import { Crowd, type Member } from '../crowd.ts';
 import { type ErrorCode, TollgateError } from '../errors.ts';
 import type { Fallback } from '../fallback/fallback.ts';
 import { newId } from '../ids.ts';
@@ -39,6 +40,11 @@ export interface Hold extends Caller, Call {
   /** Becomes the id of the ledger entry if the call is charged. */
   readonly chargeId: string;
   readonly takenAtMs: number;
+}
+
+/** A hold as the meter has it. */
+interface OpenHold extends Hold, Member {
+  readonly line: Line;
 }
 
 export interface MeterObserver extends SyncObserver {
@@ -95,7 +101,7 @@ export class Meter {
   readonly #log: BaseLogger;
   readonly #clock: Clock;
   readonly #outage: Outage;
-  readonly #open = new Map<Hold, Line>();
+  readonly #open = new Crowd<OpenHold>();
   #isClosing = false;
   #closing: Promise<number> | null = null;
 
@@ -162,9 +168,10 @@ export class Meter {
     });
   }
 
-  #admit(line: Line, { userId, keyId, hasKeyLimit }: Caller, { cost, route, requestId }: Call, nowMs: number): Hold {
-    const hold: Hold = { chargeId: newId(), userId, keyId, hasKeyLimit, cost, route, requestId, takenAtMs: nowMs };
-    this.#open.set(hold, line);
+  #admit(line: Line, { userId, keyId, hasKeyLimit }: Caller, call: Call, takenAtMs: number): Hold {
+    const { cost, route, requestId } = call;
+    const hold = { chargeId: newId(), userId, keyId, hasKeyLimit, cost, route, requestId, takenAtMs, line, place: -1 };
+    this.#open.add(hold);
     if (!this.#sync.isUp) this.#observer.admittedWhileDown();
     return hold;
   }
@@ -200,10 +207,8 @@ export class Meter {
   }
 
   #end(hold: Hold): Line {
-    const line = this.#open.get(hold);
-    assert.ok(line !== undefined, 'a hold ends exactly once');
-    this.#open.delete(hold);
-    return line;
+    assert.ok(this.#open.delete(hold as OpenHold), 'a hold ends exactly once');
+    return (hold as OpenHold).line;
   }
 
   /** Counts a call on a route of cost 0. */
@@ -217,9 +222,7 @@ export class Meter {
 
   /** Credits that the caller has left as known here, never negative. Without `charged` this hold is left out. */
   remaining(hold: Hold, charged: boolean): number {
-    const line = this.#open.get(hold);
-    assert.ok(line !== undefined, 'asked while the hold is open');
-    const { balance, held, unsent } = line.lease.account;
+    const { balance, held, unsent } = (hold as OpenHold).line.lease.account;
     return Math.max(0, balance - unsent - held + (charged ? 0 : hold.cost));
   }
 
@@ -249,14 +252,14 @@ export class Meter {
     const nowMs = this.#clock.nowMs();
     let leasedCredits = 0;
     for (const { lease } of this.#books.lines.values()) leasedCredits += lease.amount;
-    const [oldestHold] = this.#open.keys();
+    const oldestHoldAtMs = this.#open.values().reduce((oldest, hold) => Math.min(oldest, hold.takenAtMs), nowMs);
     const [oldestOwed] = this.#books.owed.values();
     return {
       instance: this.#sync.instance,
       isStoreUp: this.#sync.isUp,
       isStoreUnusable: this.#sync.isUnusable,
       holdsOpen: this.#open.size,
-      oldestHoldSeconds: oldestHold === undefined ? 0 : (nowMs - oldestHold.takenAtMs) / 1000,
+      oldestHoldSeconds: (nowMs - oldestHoldAtMs) / 1000,
       leasedCredits,
       unsentCharges: this.#books.owed.size + this.#adoption.charges,
       journalFault: this.#books.owed.journal.fault,

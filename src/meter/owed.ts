@@ -20,7 +20,7 @@ const refillMax = 1_000;
 
 export class Owed {
   readonly journal: Journal;
-  readonly #inMemory = new Map<string, OwedCharge>();
+  #inMemory = new Map<string, OwedCharge>();
   readonly #lineOf: (user: string, key: string) => Line;
   readonly #nowMs: () => number;
 
@@ -44,7 +44,9 @@ export class Owed {
 
   /** The store has taken these, or they were set aside. */
   remove(charges: readonly OwedCharge[]): void {
-    for (const { charge } of charges) this.#inMemory.delete(charge.id);
+    const gone = new Set(charges);
+    // Made anew, for the reason for which there are crowds.
+    this.#inMemory = new Map([...this.#inMemory].filter(([, owed]) => !gone.has(owed)));
     this.journal.acknowledge(charges.map(({ n }) => n));
   }
 

@@ -18,7 +18,7 @@ const floors: readonly (readonly string[])[] = [
   ['pricing', 'meter'],
   ['journal', 'fallback'],
   ['store', 'migrations'],
-  ['config', 'errors', 'clock', 'ids', 'schema'],
+  ['config', 'errors', 'clock', 'ids', 'crowd', 'schema'],
 ];
 
 interface Library {

@@ -10,6 +10,7 @@ const diskAnswerMaxMs = 10_000;
 const silence: Fault = { code: 'ETIMEDOUT', message: 'the disk of the database does not answer' };
 
 interface Waiting {
+  readonly id: number;
   readonly kind: Step['kind'];
   readonly resolve: (rows: unknown[][]) => void;
   readonly reject: (error: Error) => void;
@@ -25,7 +26,7 @@ export type ThreadWork<T> = (
 export class SqliteThread {
   readonly #file: string;
   readonly #answerMaxMs: number;
-  readonly #waiting = new Map<number, Waiting>();
+  #waiting: readonly Waiting[] = [];
   #thread: { readonly worker: Worker; readonly ended: Promise<void> } | null = null;
   /** Transactions have the one connection in turn. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -84,12 +85,12 @@ export class SqliteThread {
     worker.ref();
     return new Promise((resolve, reject) => {
       const limit = setTimeout(() => this.#giveUp(id), this.#answerMaxMs);
-      this.#waiting.set(id, { kind, resolve, reject, limit, isGivenUp: false });
+      this.#waiting = [...this.#waiting, { id, kind, resolve, reject, limit, isGivenUp: false }];
     });
   }
 
   #giveUp(id: number): void {
-    const waiting = this.#waiting.get(id);
+    const waiting = this.#waiting.find((each) => each.id === id);
     if (waiting === undefined) return;
     this.#isStuck = true;
     waiting.isGivenUp = true;
@@ -107,7 +108,7 @@ export class SqliteThread {
       worker.once('exit', () => {
         this.#thread = null;
         this.#isStuck = false;
-        for (const id of [...this.#waiting.keys()]) this.#end(id)?.reject(failure(fault));
+        for (const { id } of this.#waiting) this.#end(id)?.reject(failure(fault));
         resolve();
       });
     });
@@ -122,15 +123,15 @@ export class SqliteThread {
       worker.postMessage({ id: 0, kind: 'undo', statements: [] } satisfies Step);
     }
     // A process that nothing else holds up may end.
-    if (this.#waiting.size === 0 && !this.#isClosed) worker.unref();
+    if (this.#waiting.length === 0 && !this.#isClosed) worker.unref();
     if ('fault' in report) waiting?.reject(failure(report.fault));
     else waiting?.resolve(report.rows);
   }
 
   #end(id: number): Waiting | undefined {
-    const waiting = this.#waiting.get(id);
+    const waiting = this.#waiting.find((each) => each.id === id);
     clearTimeout(waiting?.limit);
-    this.#waiting.delete(id);
+    this.#waiting = this.#waiting.filter((each) => each !== waiting);
     return waiting;
   }
 
