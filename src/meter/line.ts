@@ -77,6 +77,16 @@ export function endSilentWaits(line: Line, nowMs: number): void {
   );
 }
 
+/** As many as the lease covers are admitted, in the order of arrival, and the others refused: who asks for much keeps nobody else out. */
+export function serveOrRefuse(line: Line, nowMs: number): void {
+  const { waiting } = line;
+  line.waiting = [];
+  for (const call of waiting) {
+    if (takeHold(line.lease, call.cost, nowMs)) call.admit();
+    else call.refuse(new TollgateError('TG_STORE_UNAVAILABLE'));
+  }
+}
+
 /** Nobody waits for a store that is down; only the store says that there are no credits. */
 export function refuseAll(line: Line): void {
   removeFrom(

@@ -9,7 +9,7 @@ import type { Debts } from '../journal/debts.ts';
 import type { SyncReply } from '../store/sync/exchange.ts';
 import type { Books } from './books.ts';
 import { allowMore, endAllowance } from './lease.ts';
-import { type Line, refuseAll, serveLine } from './line.ts';
+import { type Line, refuseAll, serveOrRefuse } from './line.ts';
 
 export interface OutageTerms {
   readonly whenDown: 'serve' | 'refuse';
@@ -69,11 +69,12 @@ export class Outage {
 
   /** The store is down: calls in line are admitted as far as lease and allowance go, the others refused. */
   serve(line: Line, nowMs: number): void {
-    if (this.isServed) {
-      this.#allow(line);
-      serveLine(line, nowMs);
+    if (!this.isServed) {
+      refuseAll(line);
+      return;
     }
-    refuseAll(line);
+    this.#allow(line);
+    serveOrRefuse(line, nowMs);
   }
 
   /** Once for each outage; a key with a limit of its own has its lease and no more. */

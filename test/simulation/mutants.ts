@@ -178,8 +178,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'an outage turns away whom it should serve',
     outage,
-    'this.#allow(line); serveLine(line, nowMs);',
-    'serveLine(line, nowMs);',
+    'this.#allow(line); serveOrRefuse(line, nowMs);',
+    'serveOrRefuse(line, nowMs);',
   ),
   mutant('late messages are heard', statements, 'AND seq <', 'AND 0 <'),
   mutant('the fenced are heard', statements, 'AND NOT fenced RETURNING id', 'RETURNING id'),
