@@ -23,6 +23,9 @@ export interface AnswerParts {
   readonly onSwitched: (fields: readonly string[], socket: Duplex) => void;
 }
 
+/** Larger bodies are not copied to be made a text. */
+const textBytesMax = 4 * 1024;
+
 interface Head {
   readonly status: number;
   readonly reason: string;
@@ -33,6 +36,8 @@ export class Answer implements Receiver {
   readonly #parts: AnswerParts;
   /** Until it is written. */
   #head: Head | null = null;
+  /** The first of the body, while the header waits. */
+  #start: Buffer | null = null;
   #hasLength = false;
   #resume: () => void = () => {};
 
@@ -60,9 +65,13 @@ export class Answer implements Receiver {
 
   onData(chunk: Buffer): boolean {
     const { reply, call } = this.#parts;
-    this.#writeHead();
     // Who listens while sending is not late.
     if (call.uploadStalledSince !== null) call.uploadStalledSince = performance.now();
+    if (this.#head !== null && this.#start === null) {
+      this.#start = chunk;
+      return true;
+    }
+    this.#writeStart();
     if (reply.raw.write(chunk)) return true;
     this.#awaitCaller();
     reply.raw.once('drain', () => {
@@ -74,12 +83,16 @@ export class Answer implements Receiver {
 
   onEnd(trailers: readonly string[]): void {
     const { request, reply, passing } = this.#parts;
-    this.#writeHead();
     const { raw } = reply;
+    const body = this.#start;
+    this.#start = null;
+    this.#writeHead();
     if (trailers.length > 0 && raw.chunkedEncoding && acceptsTrailers(request.raw)) {
       raw.addTrailers(pairsOf(passing(trailers)));
     }
-    raw.end();
+    // As a text it goes out in one piece with the header.
+    if (body !== null && body.length <= textBytesMax) raw.end(body.toString('latin1'), 'latin1');
+    else raw.end(body ?? undefined);
     // Until the connection says that all is handed over.
     this.#awaitCaller();
   }
@@ -100,6 +113,7 @@ export class Answer implements Receiver {
   onFailed(error: TollgateError): void {
     const { reply, call } = this.#parts;
     this.#head = null;
+    this.#start = null;
     const { raw } = reply;
     if (!raw.headersSent) {
       call.refuse(error);
@@ -112,8 +126,16 @@ export class Answer implements Receiver {
   /** The header goes ahead of a body that takes its time, as of events. */
   #flush(): void {
     if (this.#head === null) return;
-    this.#writeHead();
+    this.#writeStart();
     this.#parts.reply.raw.flushHeaders();
+  }
+
+  /** The header, and what there is of the body. */
+  #writeStart(): void {
+    const start = this.#start;
+    this.#start = null;
+    this.#writeHead();
+    if (start !== null) this.#parts.reply.raw.write(start);
   }
 
   #writeHead(): void {
