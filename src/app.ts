@@ -208,7 +208,7 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
     metrics,
     callOf: (request) => request.call,
     routeOf: (request) => request.matched?.name ?? null,
-    userOf: (request) => request.user?.userId ?? null,
+    callerOf: (request) => request.user,
   });
   await app.register(routing, { routes, cors, trustedProxies, site });
   const visitorOf = visitorsBy(config.server.trustedProxies);

@@ -219,7 +219,7 @@ t.test('a public route asks for no credential and charges nobody', async (t) => 
   t.equal(answer.headers.get('x-credits-cost'), null);
 });
 
-t.test('the log has a line for each request and each credit operation, and never a credential', async (t) => {
+t.test('the log has a line for each request, which tells of its charge, and never a credential', async (t) => {
   const gate = await startTestGateway(t, 'sqlite', costs7);
   const key = await gate.newKey('u', 10);
   await (await gate.call(key, '/things', { headers: { 'x-request-id': 'first' } })).text();
@@ -233,10 +233,12 @@ t.test('the log has a line for each request and each credit operation, and never
   t.match(
     gate.log.filter((line) => line['requestId'] === 'first'),
     [
-      { msg: 'charge', user: 'u', route: '/', charge: /^[0-9a-f-]{36}$/, cost: 7, balance: 3 },
       {
         msg: 'request',
         user: 'u',
+        key: String,
+        charge: /^[0-9a-f-]{36}$/,
+        remaining: 3,
         route: '/',
         method: 'GET',
         path: '/things',
@@ -291,10 +293,7 @@ t.test('a request whose caller left before the answer is logged with what became
     () => gate.log.filter((line) => line['msg'] === 'request'),
     (lines) => lines.length === 1,
   );
-  t.match(gate.log.slice(-2), [
-    { msg: 'charge', cost: 7, balance: 93 },
-    { msg: 'request', status: 499, cost: 7, outcome: 'settle' },
-  ]);
+  t.match(gate.log.at(-1), { msg: 'request', status: 499, cost: 7, outcome: 'settle', charge: String, remaining: 93 });
 });
 
 t.test('a request gets the id it came with if that is harmless, else a new one', async (t) => {

@@ -22,7 +22,7 @@ export function serving(known: LastKnown, db: Database['db'], log: Logger) {
   };
 }
 
-/** Charges and refusals are logged and counted; what changes is forgotten. */
+/** Charges are counted, refusals logged; what changes is forgotten. */
 export function meterObserver(
   metrics: Metrics,
   callers: Callers,
@@ -30,10 +30,7 @@ export function meterObserver(
   log: Logger,
 ): MeterObserver {
   return {
-    charged: ({ id, user, key, cost, route, status, requestId }, balance) => {
-      metrics.charged(route, cost);
-      log.info({ requestId, user, key, route, status, charge: id, cost, balance }, 'charge');
-    },
+    charged: ({ cost, route }) => metrics.charged(route, cost),
     refused: ({ userId: user, keyId: key }, { route, cost, requestId }, code, balance) =>
       log.info({ requestId, user, key, route, error: code, cost, balance }, 'refusal'),
     admittedWhileDown: () => metrics.admittedWhileDown(),

@@ -86,6 +86,11 @@ export class Call implements CallFacts, Watcher, Member {
     return this.upstream === 'switched' || isSuccess(this.status) ? this.hold.cost : 0;
   }
 
+  /** Id of the ledger entry; null unless the call was charged. */
+  get chargeId(): string | null {
+    return this.hold !== null && this.outcome === 'settle' ? this.hold.chargeId : null;
+  }
+
   /** Calls back once the outcome is known: at once when it is. */
   whenResolved(callback: () => void): void {
     if (this.outcome === null) this.#onOutcome.push(callback);

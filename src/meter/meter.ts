@@ -48,7 +48,7 @@ interface OpenHold extends Hold, Member {
 }
 
 export interface MeterObserver extends SyncObserver {
-  charged(charge: Charge, creditsLeft: number): void;
+  charged(charge: Charge): void;
   refused(caller: Caller, call: Call, code: ErrorCode, creditsLeft: number): void;
   /** A charge that cannot be booked was put aside for people to look into. */
   setAside(): void;
@@ -189,7 +189,7 @@ export class Meter {
     const { chargeId: id, userId: user, keyId: key, cost, route, requestId } = hold;
     const charge: Charge = { id, user, key, cost, route, status, requestId, at: this.#clock.date().toISOString() };
     this.#books.owed.add(charge, line);
-    this.#observer.charged(charge, creditsLeft(line.lease.account));
+    this.#observer.charged(charge);
     this.#sync.schedule();
   }
 

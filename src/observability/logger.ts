@@ -1,4 +1,4 @@
-// The log: one line for each request and one for each credit operation. Credentials never reach it: nobody logs header
+// The log: one line for each request, which tells what it was charged. Credentials never reach it: nobody logs header
 // fields, and where one would, those that may hold a credential are left out; keys and JWTs in any text are cut out.
 
 import { Writable } from 'node:stream';
@@ -12,6 +12,10 @@ type Destination = 1 | 2 | DestinationStream;
 
 /** What a pipe takes from several writers without tearing (POSIX, PIPE_BUF of Linux). */
 const untornCharacters = 4096;
+
+/** Lines wait for others to be written with, up to so many characters and for so long. */
+const togetherCharacters = 16 * 1024;
+const togetherMs = 50;
 
 /** `destination`: 1 for stdout, 2 for stderr, or a stream. A worker, one of many writers, puts its number on each line. */
 export async function createLogger(log: Config['log'], destination: Destination, worker?: number): Promise<Logger> {
@@ -31,7 +35,10 @@ export async function createLogger(log: Config['log'], destination: Destination,
 /** Lines are written while earlier ones are on their way, so that a slow reader does not slow down calls. */
 function plainStream(destination: Destination, isShared: boolean): DestinationStream {
   if (typeof destination !== 'number') return destination;
-  return pino.destination({ dest: destination, sync: false, ...(isShared && { maxWrite: untornCharacters }) });
+  const size = isShared
+    ? { maxWrite: untornCharacters, minLength: untornCharacters / 2 }
+    : { maxWrite: 4 * togetherCharacters, minLength: togetherCharacters };
+  return pino.destination({ dest: destination, sync: false, periodicFlush: togetherMs, ...size });
 }
 
 async function prettyStream(destination: Destination): Promise<DestinationStream> {

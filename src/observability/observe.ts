@@ -15,6 +15,10 @@ export interface ObservedCall {
   readonly upstreamStartedAt: number | null;
   readonly upstreamHeadersAt: number | null;
   readonly upstreamError: string | null;
+  /** Id of the ledger entry of a call that was charged; null of any other. */
+  readonly chargeId: string | null;
+  /** Credits that the caller has left; null where the call holds none. */
+  readonly remaining: number | null;
   /** Calls back once `outcome` is known: the upstream's answer may come after the caller has left. */
   whenResolved(callback: () => void): void;
 }
@@ -24,7 +28,7 @@ export interface ObserveOptions {
   /** What is known of a request's call, null without one. */
   readonly callOf: (request: FastifyRequest) => ObservedCall | null;
   readonly routeOf: (request: FastifyRequest) => string | null;
-  readonly userOf: (request: FastifyRequest) => string | null;
+  readonly callerOf: (request: FastifyRequest) => { readonly userId: string; readonly keyId: string | null } | null;
 }
 
 /** Status in log and metrics of a request whose client left before an answer began. */
@@ -43,14 +47,14 @@ async function registerObserve(app: FastifyInstance, options: ObserveOptions): P
 
 /** The client's side is over; the upstream's may still be open, and the line waits for it. */
 function conclude(request: FastifyRequest, reply: FastifyReply, startedAt: number, options: ObserveOptions): void {
-  const { metrics, callOf, routeOf, userOf } = options;
+  const { metrics, callOf, routeOf, callerOf } = options;
   const status = reply.raw.headersSent ? reply.raw.statusCode : clientLeftStatus;
   const route = routeOf(request) ?? 'none';
   const error = reply.getHeader('x-tollgate-error');
   metrics.requestEnded(route, status);
   if (typeof error === 'string') metrics.refused(error);
   const call = callOf(request);
-  const user = userOf(request);
+  const caller = callerOf(request);
   const tell = () => {
     // One literal, and what is undefined is left out of the line: objects put together from others are slow to read.
     const line = {
@@ -58,11 +62,14 @@ function conclude(request: FastifyRequest, reply: FastifyReply, startedAt: numbe
       method: request.method,
       path: pathOf(request.originalUrl),
       route,
-      user,
+      user: caller?.userId ?? null,
+      key: caller?.keyId ?? undefined,
       status,
       error: typeof error === 'string' ? error : undefined,
       cost: call?.cost ?? 0,
       outcome: call?.outcome ?? null,
+      charge: call?.chargeId ?? undefined,
+      remaining: call?.remaining ?? undefined,
       ms: msSince(startedAt),
       upstreamError: call?.upstreamError ?? undefined,
     };

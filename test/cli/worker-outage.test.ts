@@ -24,7 +24,7 @@ t.test(
     );
     // Of the only one who has found the caller in the database.
     const charge = await until(
-      () => gate.log().find(({ msg }) => msg === 'charge'),
+      () => gate.log().find(({ charge }) => charge !== undefined),
       (line) => line !== undefined,
     );
     const knowing = Number(charge?.['worker']);

@@ -20,7 +20,7 @@ for (const dialect of dialects) {
       gate.process.child.kill('SIGTERM');
       t.match(await gate.process.ended, { code: 0, stderr: '' });
       const lines = gate.log();
-      const charging = lines.filter(({ msg }) => msg === 'charge').map(({ worker }) => worker);
+      const charging = lines.filter(({ charge }) => charge !== undefined).map(({ worker }) => worker);
       t.same([...new Set(charging)].sort(), [1, 2], 'each line says of which worker it is');
       t.equal(lines.filter(({ address }) => address !== undefined).length, 1, 'the address is told once');
       t.equal(await chargesIn(gate.test), 20);

@@ -131,9 +131,9 @@ export class GatewayProcess {
       this.complaints.push(line);
       return;
     }
-    const { level, msg, cost, address, opsAddress } = JSON.parse(line);
+    const { level, msg, charge, cost, address, opsAddress } = JSON.parse(line);
     if (level === 'error' || level === 'fatal') this.complaints.push(line);
-    if (msg === 'charge') this.#logged += cost;
+    if (charge !== undefined) this.#logged += cost;
     if (msg !== 'tollgate is ready') return;
     this.#opsAddress = opsAddress;
     this.#address = address;
