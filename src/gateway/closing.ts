@@ -5,6 +5,7 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
+import { Crowd, type Member } from '../crowd.ts';
 import { lastDueOn } from './due-answers.ts';
 import type { OpenCalls } from './open-calls.ts';
 
@@ -32,21 +33,34 @@ export function prepareClosing(app: FastifyInstance, openCalls: OpenCalls): (lim
   };
 }
 
+interface Connection extends Member {
+  readonly socket: Socket;
+}
+
 /** The connections that the server itself reads from: not those that have become a tunnel. */
-function watchConnections(server: Server): ReadonlySet<Socket> {
-  const connections = new Set<Socket>();
+function watchConnections(server: Server): Crowd<Connection> {
+  const connections = new Crowd<Connection>();
+  const connectionOf = new WeakMap<object, Connection>();
+  const letGo = (socket: object) => {
+    const connection = connectionOf.get(socket);
+    if (connection !== undefined) connections.delete(connection);
+  };
   server.on('connection', (socket) => {
-    connections.add(socket);
-    socket.once('close', () => connections.delete(socket));
+    // One that goes back to being the server's is known.
+    const connection = connectionOf.get(socket) ?? { socket, place: -1 };
+    connectionOf.set(socket, connection);
+    connections.delete(connection);
+    connections.add(connection);
+    socket.once('close', () => letGo(socket));
   });
-  server.prependListener('upgrade', (_request, socket) => connections.delete(socket as Socket));
+  server.prependListener('upgrade', (_request, socket) => letGo(socket));
   return connections;
 }
 
 /** `deadline` (`performance.now()`): until then a connection may be about to send the rest of a request. */
-function lookThrough(server: Server, connections: ReadonlySet<Socket>, deadline: number): void {
+function lookThrough(server: Server, connections: Crowd<Connection>, deadline: number): void {
   server.closeIdleConnections();
-  for (const socket of connections) {
+  for (const { socket } of [...connections.values()]) {
     const last = lastDueOn(socket);
     if (last !== null) last.shouldKeepAlive = false;
     else if (performance.now() > deadline || socket.bytesRead === 0) socket.destroySoon();

@@ -1,6 +1,6 @@
 // What cannot be booked and must not be lost: it is put into files of `dataDir/set-aside`, for people to look into.
 
-import { appendFileSync, mkdirSync, renameSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { BaseLogger } from 'pino';
 
@@ -36,7 +36,8 @@ export class SetAside {
 
   #attempt(work: () => void): void {
     try {
-      mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+      // Not with all above it: on Node.js 20 that never returns where the working directory is gone.
+      if (!existsSync(this.#folder)) mkdirSync(this.#folder, { mode: 0o700 });
       work();
     } catch (error) {
       this.#log.error({ err: error }, 'what was set aside could not be written: this log is all that is left of it');
