@@ -119,6 +119,10 @@ export class Flow {
 
   /** Null when nothing is left for now; the start of a header may be kept until it can be told what it is. */
   #filter(chunk: Buffer): Buffer | null {
+    if (this.#start === null && isOfFinalAnswer(chunk)) {
+      this.#isHeaderAwaited = false;
+      return chunk;
+    }
     let rest = this.#start === null ? chunk : Buffer.concat([this.#start, chunk]);
     this.#start = null;
     for (;;) {
@@ -136,6 +140,11 @@ export class Flow {
     this.#isHeaderAwaited = false;
     return rest;
   }
+}
+
+/** Whether the start of a header says so without a closer look: its status does not begin with 1. */
+function isOfFinalAnswer(chunk: Buffer): boolean {
+  return chunk.length >= continueStartLength && chunk[continueStartLength - 4] !== 0x31;
 }
 
 /** How long a connection that cannot be written to is still read. */

@@ -9,6 +9,7 @@ import type { BaseLogger } from 'pino';
 import { type ErrorCode, TollgateError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { lastDueOn, watchAnswers, whenNoneIsDue } from './due-answers.ts';
+import { hasBody } from './upload.ts';
 
 export interface IntakeOptions {
   readonly log: Pick<BaseLogger, 'info'>;
@@ -35,7 +36,9 @@ export function watchIntake(server: Server, options: IntakeOptions): void {
   // None is dropped in silence: a credential could be among them. Their size is limited as a whole.
   server.maxHeadersCount = 0;
   watchAnswers(server);
-  server.prependListener('request', (request, response) => response.once('finish', () => endUpload(request)));
+  server.prependListener('request', (request, response) => {
+    if (hasBody(request)) response.once('finish', () => endUpload(request));
+  });
   const serve = (request: IncomingMessage, response: ServerResponse) => void server.emit('request', request, response);
   // The body is asked for when the call is admitted; an expectation that nobody knows is refused like other faults.
   server.on('checkContinue', serve);
