@@ -117,10 +117,13 @@ function grantOf({ need, want }: LeaseAsk, free: number, instances: number): num
 
 function keptLease(ask: LeaseAsk, me: string, before: LiveLease | undefined): LiveLease {
   assert.ok(Number.isSafeInteger(ask.keep) && ask.keep >= 0, 'a lease keeps a whole number of credits');
-  // Whoever needs what is doubted waits for it: a no would be wrong.
-  if (ask.doubted === true) return { key: ask.key, instance: me, amount: ask.keep, recall: '' };
-  const recall = ask.emptied ? 'answered' : (before?.recall ?? '');
-  return { key: ask.key, instance: me, amount: ask.keep, recall };
+  return { key: ask.key, instance: me, amount: ask.keep, recall: recallOf(ask, before) };
+}
+
+/** Whoever needs what is doubted waits for it: a no would be wrong. */
+function recallOf({ emptied, doubted = false }: LeaseAsk, before: LiveLease | undefined): Recall {
+  if (doubted) return '';
+  return emptied ? 'answered' : (before?.recall ?? '');
 }
 
 /** Waiting is not holding: a lease that has answered keeps only what its calls in flight use. */
