@@ -1,36 +1,73 @@
 // The connections to one upstream: kept alive, verified, and forgiving where undici is not.
 
 import type { Socket } from 'node:net';
-import { buildConnector, Client, type Dispatcher, Pool } from 'undici';
+import { buildConnector, Client, type Dispatcher } from 'undici';
 import type { Upstream } from '../config/config.ts';
 
 /** The most that the header of an upstream's answer may take, in bytes. */
 const headerBytesMax = 64 * 1024;
 
-/**
- * Without a limit of connections: each caller's connection has one call in flight, so they are bounded by the
- * callers', while a limit here would make a queue without one.
- */
-export function openPool(upstream: Upstream): Pool {
-  return new Pool(new URL(upstream.url).origin, {
-    connections: null,
-    factory: (origin) => new UpstreamClient(origin, upstream),
-  });
+/** Who sends a request and gets its answer. */
+export interface Sender extends Dispatcher.DispatchHandler {
+  /** Told the flow of the connection that takes the request, before it does. */
+  onFlow(flow: Flow): void;
 }
 
-/** What a request may say besides undici's options. */
-export interface FlowOptions {
-  /** Told the flow of the connection that takes the request, before it does. */
-  readonly onFlow: (flow: Flow) => void;
+/**
+ * As many connections as there are calls in flight: each caller's connection has one of them, so they are bounded by the
+ * callers', while a limit here would make a queue without one. Not undici's own pool, which looks through all of its
+ * connections for each request, and takes one for busy for good when a request cannot be written.
+ */
+export class UpstreamPool {
+  readonly #upstream: Upstream;
+  readonly #clients: UpstreamClient[] = [];
+  /** Those without a request; the last has been used last. */
+  readonly #idle: UpstreamClient[] = [];
+  #isDestroyed = false;
+
+  constructor(upstream: Upstream) {
+    this.#upstream = upstream;
+  }
+
+  /** Runs a request. What comes of it, failures included, is told to its sender. */
+  dispatch(options: Dispatcher.DispatchOptions, sender: Sender): void {
+    const client = this.#idle.pop() ?? this.#open();
+    client.isIdle = false;
+    sender.onFlow(client.begin());
+    client.dispatch(options, sender);
+    // A request that cannot be written has failed by now, and nothing else tells that its connection is free.
+    if (client.stats.size === 0) this.#free(client);
+  }
+
+  /** Closes every connection; requests still open fail. Safe to call twice. */
+  async destroy(): Promise<void> {
+    this.#isDestroyed = true;
+    await Promise.all(this.#clients.map((client) => client.destroy()));
+  }
+
+  #open(): UpstreamClient {
+    const client = new UpstreamClient(this.#upstream);
+    if (this.#isDestroyed) void client.destroy();
+    client.on('drain', () => this.#free(client));
+    this.#clients.push(client);
+    return client;
+  }
+
+  #free(client: UpstreamClient): void {
+    if (client.isIdle) return;
+    client.isIdle = true;
+    this.#idle.push(client);
+  }
 }
 
 /** One connection at a time, with one request at a time on it. */
 class UpstreamClient extends Client {
+  isIdle = false;
   readonly #flow: Flow;
 
-  constructor(origin: URL, upstream: Upstream) {
+  constructor(upstream: Upstream) {
     const flow = new Flow();
-    super(origin, {
+    super(new URL(upstream.url).origin, {
       pipelining: 1,
       maxHeaderSize: headerBytesMax,
       headersTimeout: upstream.responseHeaderTimeout,
@@ -41,10 +78,10 @@ class UpstreamClient extends Client {
     this.#flow = flow;
   }
 
-  override dispatch(options: Dispatcher.DispatchOptions & FlowOptions, handler: Dispatcher.DispatchHandler): boolean {
+  /** The next request goes out on it. */
+  begin(): Flow {
     this.#flow.begin();
-    options.onFlow(this.#flow);
-    return super.dispatch(options, handler);
+    return this.#flow;
   }
 }
 

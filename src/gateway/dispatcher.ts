@@ -3,10 +3,10 @@
 // Nothing is sent twice: a kept-alive connection that turns out closed before anything was sent is replaced by undici.
 
 import type { Duplex, Readable } from 'node:stream';
-import type { Dispatcher, Pool } from 'undici';
+import type { Dispatcher } from 'undici';
 import type { Upstream } from '../config/config.ts';
 import { TollgateError } from '../errors.ts';
-import { type Flow, type FlowOptions, openPool } from './connections.ts';
+import { type Flow, type Sender, UpstreamPool } from './connections.ts';
 
 /** One request to an upstream, and who is told how it goes. */
 export interface Errand {
@@ -60,10 +60,10 @@ const timeoutCodes: ReadonlySet<unknown> = new Set(['UND_ERR_CONNECT_TIMEOUT', '
 const malformedCodes: ReadonlySet<unknown> = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED']);
 
 export class UpstreamDispatcher {
-  readonly #pools = new Map<string, Pool>();
+  readonly #pools = new Map<string, UpstreamPool>();
 
   constructor(upstreams: Readonly<Record<string, Upstream>>) {
-    for (const upstream of Object.values(upstreams)) this.#pools.set(upstream.name, openPool(upstream));
+    for (const upstream of Object.values(upstreams)) this.#pools.set(upstream.name, new UpstreamPool(upstream));
   }
 
   /** Runs an errand. What comes of it, failures included, is told to its watcher and its receiver. */
@@ -72,10 +72,7 @@ export class UpstreamDispatcher {
     if (pool === undefined) throw new Error(`an errand for an unknown upstream, ${errand.upstream}`);
     const { path, fields: headers, body, protocol: upgrade } = errand;
     const method = errand.method as Dispatcher.HttpMethod;
-    const exchange = new Exchange(errand);
-    const onFlow = (flow: Flow) => exchange.onFlow(flow);
-    const options: Dispatcher.DispatchOptions & FlowOptions = { path, method, headers, body, upgrade, onFlow };
-    pool.dispatch(options, exchange);
+    pool.dispatch({ path, method, headers, body, upgrade }, new Exchange(errand));
   }
 
   /** Closes every connection; exchanges still open fail. Safe to call twice. */
@@ -85,7 +82,7 @@ export class UpstreamDispatcher {
 }
 
 /** One request and its answer, from the connection's side. */
-class Exchange implements Dispatcher.DispatchHandler {
+class Exchange implements Sender {
   readonly #errand: Errand;
   #controller: Dispatcher.DispatchController | null = null;
   #flow: Flow | null = null;
