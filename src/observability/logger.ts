@@ -49,10 +49,54 @@ function timeStamp(): () => string {
 /** Lines are written while earlier ones are on their way, so that a slow reader does not slow down calls. */
 function plainStream(destination: Destination, isShared: boolean): DestinationStream {
   if (typeof destination !== 'number') return destination;
-  const size = isShared
-    ? { maxWrite: untornCharacters, minLength: untornCharacters / 2 }
-    : { maxWrite: 4 * togetherCharacters, minLength: togetherCharacters };
-  return pino.destination({ dest: destination, sync: false, periodicFlush: togetherMs, ...size });
+  const characters = isShared ? untornCharacters : togetherCharacters;
+  // It writes what has that size, or when it is told to, or when the process ends.
+  const size = { minLength: characters - 1, maxWrite: characters };
+  return new LinesTogether(pino.destination({ dest: destination, sync: false, ...size }), characters);
+}
+
+/** Hands on many lines at a time: for the stream many small pieces are far more work than a large one. */
+class LinesTogether {
+  readonly #stream: ReturnType<typeof pino.destination>;
+  readonly #charactersMax: number;
+  #lines: string[] = [];
+  #characters = 0;
+  #isFlushDue = false;
+
+  constructor(stream: ReturnType<typeof pino.destination>, charactersMax: number) {
+    this.#stream = stream;
+    this.#charactersMax = charactersMax;
+    // Before the stream's own, which is its end.
+    process.prependOnceListener('exit', () => this.#handOn());
+  }
+
+  write(line: string): void {
+    if (this.#characters + line.length > this.#charactersMax) this.#handOn();
+    this.#lines.push(line);
+    this.#characters += line.length;
+    if (this.#isFlushDue) return;
+    this.#isFlushDue = true;
+    setTimeout(() => this.#flush(), togetherMs).unref();
+  }
+
+  /** Pino asks for it after a fatal line. */
+  flushSync(): void {
+    this.#handOn();
+    this.#stream.flushSync();
+  }
+
+  #handOn(): void {
+    if (this.#lines.length === 0) return;
+    this.#stream.write(this.#lines.join(''));
+    this.#lines = [];
+    this.#characters = 0;
+  }
+
+  #flush(): void {
+    this.#isFlushDue = false;
+    this.#handOn();
+    this.#stream.flush();
+  }
 }
 
 async function prettyStream(destination: Destination): Promise<DestinationStream> {
