@@ -5,7 +5,7 @@ const spread = { median: Number, min: Number, max: Number };
 
 t.test('a short bench prints one JSON document in which every answer was charged once', async (t) => {
   const report = await runShortBench(t, 'bare,sqlite,postgres,naive', '--connections 8');
-  t.match(report, { rounds: 1, seconds: 0.3, warmUpSeconds: 0.3, connections: 8, machine: { node: /^Node v/ } });
+  t.match(report, { rounds: 1, seconds: 0.3, warmUpSeconds: 0.6, connections: 8, machine: { node: /^Node v/ } });
   const [bare, sqlite, postgres, naive] = report.rows;
   t.match(bare, { requestsPerSecond: spread, ratios: { requestsPerSecond: { median: 1 } }, charged: null });
   t.match(sqlite, { p50Ms: spread, p99Ms: spread, ratios: { requestsPerSecond: spread, p99Ms: spread } });
