@@ -106,15 +106,14 @@ export class Meter {
   #closing: Promise<number> | null = null;
 
   constructor({ books, sync, adoption, folder, outage, keeper }: Parts, means: Means) {
-    const { observer, log, clock } = means;
     this.#books = books;
     this.#sync = sync;
     this.#adoption = adoption;
     this.#folder = folder;
     this.#keeper = keeper;
-    this.#observer = observer;
-    this.#log = log;
-    this.#clock = clock;
+    this.#observer = means.observer;
+    this.#log = means.log;
+    this.#clock = means.clock;
     this.#outage = outage;
   }
 
@@ -222,6 +221,7 @@ export class Meter {
 
   /** Credits that the caller has left as known here, never negative. Without `charged` this hold is left out. */
   remaining(hold: Hold, charged: boolean): number {
+    assert.ok((hold as OpenHold).place >= 0, 'asked while the hold is open');
     const { balance, held, unsent } = (hold as OpenHold).line.lease.account;
     return Math.max(0, balance - unsent - held + (charged ? 0 : hold.cost));
   }

@@ -208,6 +208,18 @@ for (const dialect of dialects) {
     t.throws(() => meter.hold(callerOf('u'), { cost: 1, route: 'r', requestId: 'q' }), { code: 'TG_SHUTTING_DOWN' });
   });
 
+  t.test(`${dialect}: a hold ends once, and nobody asks about it afterwards`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    await addUser(database, 'u', 100);
+    const { meter } = await openTestMeter(t, database);
+    const hold = await meter.hold(callerOf('u'), { cost: 1, route: 'r', requestId: 'q' });
+    t.equal(meter.remaining(hold, true), 99);
+    meter.settle(hold, 200);
+    t.throws(() => meter.remaining(hold, true), /asked while the hold is open/);
+    t.throws(() => meter.settle(hold, 200), /a hold ends exactly once/);
+    t.throws(() => meter.release(hold), /a hold ends exactly once/);
+  });
+
   t.test(`${dialect}: a charge is an entry with the call's route, key, request and status`, async (t) => {
     const { database } = await migratedDatabase(t, dialect);
     await addUser(database, 'u', 100);
