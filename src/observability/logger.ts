@@ -66,8 +66,8 @@ class LinesTogether {
   constructor(stream: ReturnType<typeof pino.destination>, charactersMax: number) {
     this.#stream = stream;
     this.#charactersMax = charactersMax;
-    // Before the stream's own, which is its end.
-    process.prependOnceListener('exit', () => this.#handOn());
+    // Nobody else hands these on, and the stream ends with its own listener.
+    process.prependOnceListener('exit', () => this.flushSync());
   }
 
   write(line: string): void {

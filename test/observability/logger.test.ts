@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process';
 import { PassThrough } from 'node:stream';
+import { promisify } from 'node:util';
 import t from 'tap';
 import { pathWithoutCredentials, withoutCredentials } from '../../src/observability/credentials.ts';
 import { createLogger } from '../../src/observability/logger.ts';
@@ -104,4 +106,18 @@ t.test('what is below the level is not logged', async (t) => {
   log.warn('loud');
   t.equal(lines.length, 1);
   t.match(JSON.parse(lines[0] ?? ''), { level: 'warn', msg: 'loud', time: /^\d{4}-\d\d-\d\dT.*Z$/ });
+});
+
+t.test('the last lines before the end of the process are written', async (t) => {
+  const module = new URL('../../src/observability/logger.js', import.meta.url);
+  const script = `const { createLogger } = await import('${module}');
+    const log = await createLogger({ level: 'info', format: 'json' }, 1);
+    for (let i = 0; i < 300; i++) log.info({ i }, 'last words');
+    process.exit();`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
+  const told = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line).i);
+  t.same(told, [...Array(300).keys()]);
 });
