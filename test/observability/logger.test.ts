@@ -108,16 +108,22 @@ t.test('what is below the level is not logged', async (t) => {
   t.match(JSON.parse(lines[0] ?? ''), { level: 'warn', msg: 'loud', time: /^\d{4}-\d\d-\d\dT.*Z$/ });
 });
 
-t.test('the last lines before the end of the process are written', async (t) => {
-  const module = new URL('../../src/observability/logger.js', import.meta.url);
-  const script = `const { createLogger } = await import('${module}');
-    const log = await createLogger({ level: 'info', format: 'json' }, 1);
-    for (let i = 0; i < 300; i++) log.info({ i }, 'last words');
-    process.exit();`;
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
-  const told = stdout
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line).i);
-  t.same(told, [...Array(300).keys()]);
-});
+for (const { end, lines, script } of [
+  { end: 'its end', lines: 300, script: '' },
+  // So few that none are under way to the file when the end comes.
+  { end: 'a sudden end', lines: 100, script: 'process.exit();' },
+]) {
+  t.test(`the last lines of a process are written at ${end}, in order`, async (t) => {
+    const module = new URL('../../src/observability/logger.js', import.meta.url);
+    const logging = `const { createLogger } = await import('${module}');
+      const log = await createLogger({ level: 'info', format: 'json' }, 1);
+      for (let i = 0; i < ${lines}; i++) log.info({ i }, 'last words');
+      ${script}`;
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', logging]);
+    const told = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).i);
+    t.same(told, [...Array(lines).keys()]);
+  });
+}
