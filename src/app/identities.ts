@@ -12,7 +12,7 @@ import { ProviderClient } from '../identity/provider-client.ts';
 import { Sessions } from '../identity/sessions.ts';
 import { TokenUsers } from '../identity/token-users.ts';
 import type { Database } from '../store/database.ts';
-import { findKeyIdentity } from '../store/identities.ts';
+import { keyFinder } from '../store/identities.ts';
 
 /** Who may call, as far as it is remembered, and the client that asks their providers. */
 export interface Identities {
@@ -39,7 +39,8 @@ export async function openIdentities({ auth, server, ...config }: Config, means:
   const jwts = issuers.length === 0 ? null : await openJwts({ issuers, clientIds, users, client, log });
   const introspection = endpoint === null ? null : new Introspection({ endpoint, users, client, log });
   const tokens = jwts === null && introspection === null ? null : new BearerTokens(jwts, introspection, log);
-  const keys = new KnownCallers((_key, hash) => findKeyIdentity(db, hash), undefined, {
+  const findKey = keyFinder(db);
+  const keys = new KnownCallers((_key, hash) => findKey(hash), undefined, {
     isStoreUp,
     find: (hash) => known?.findKey(hash) ?? null,
     note: (hash, found) => known?.noteKey(hash, found),

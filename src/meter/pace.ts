@@ -8,7 +8,8 @@ import type { Books } from './books.ts';
 const waitingPaceMs = 10;
 const chargesPaceMs = 50;
 const heartbeatMs = 500;
-/** After a slow exchange the pause is as long as it took, at most this. */
+/** After an exchange that took longer than `slowMs` the pause is as long as it took, at most `pauseMaxMs`. */
+const slowMs = 100;
 const pauseMaxMs = 1_000;
 /** The first pause after a failure; it doubles up to `pauseMaxMs`. */
 export const retryMs = 50;
@@ -20,7 +21,7 @@ export function paceMsOf({ waitingCalls, owed, dirty }: Books): number {
 
 /** How long to rest after an exchange of `tookMs`. */
 export function restMsAfter(tookMs: number): number {
-  return Math.min(tookMs, pauseMaxMs);
+  return tookMs > slowMs ? Math.min(tookMs, pauseMaxMs) : 0;
 }
 
 /**

@@ -1,5 +1,6 @@
 // Who is behind a credential, as the store knows it.
 
+import { setImmediate as endOfTurn } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { type Db, isOneOf } from './database.ts';
 
@@ -18,12 +19,25 @@ export interface CallerIdentity {
   readonly scopes: readonly string[] | null;
 }
 
-/** Finds a key by the SHA-256 (hex) of the secret, also by the one it had before a rotation that overlaps. */
-export async function findKeyIdentity(db: Db, hash: string): Promise<CallerIdentity | null> {
-  return (await findKeyIdentities(db, [hash])).get(hash) ?? null;
+/** Finds a key by its hash, those that are asked for in one turn of the event loop with one statement; null for none. */
+export function keyFinder(db: Db): (hash: string) => Promise<CallerIdentity | null> {
+  let asked: string[] = [];
+  let reading: Promise<Map<string, CallerIdentity>> | null = null;
+  const readAll = async () => {
+    await endOfTurn();
+    const hashes = asked;
+    asked = [];
+    reading = null;
+    return findKeyIdentities(db, hashes);
+  };
+  return async (hash) => {
+    asked.push(hash);
+    reading ??= readAll();
+    return (await reading).get(hash) ?? null;
+  };
 }
 
-/** The keys that there are of these hashes. */
+/** Finds keys by the SHA-256 (hex) of their secrets, also by the one that a key had before a rotation that overlaps. */
 export async function findKeyIdentities(db: Db, hashes: readonly string[]): Promise<Map<string, CallerIdentity>> {
   const rows = await db
     .selectFrom('api_keys as k')

@@ -23,6 +23,12 @@ const answerGraceMs = 500;
 /** How long the end waits for answers, and for the database to hang up. */
 const endMaxMs = 1_000;
 
+/**
+ * An exchange names its rows, few of many, and each is found by an index. The planner does not know how few they are, and
+ * would rather read whole tables, up to tens of thousands of rows.
+ */
+const byIndex = { enable_seqscan: 'off' };
+
 export interface PostgresPools {
   readonly dialect: PostgresDialect;
   /** See `Database.exchangePool`. */
@@ -49,13 +55,13 @@ export function openPostgresPools({ url, schema, poolSize, statementTimeoutMs }:
     keepAlive: true,
     stream: () => openSocket(sockets),
     application_name: 'tollgate',
-    options: Object.entries(settings)
-      .map(([name, value]) => `-c ${name}=${value}`)
-      .join(' '),
+    options: optionsOf(settings),
     types: { getTypeParser: (oid, format) => parserOf(types, oid, format) },
   };
   const pool = watched(new Pool({ ...config, max: Math.max(1, poolSize - 1) }));
-  const exchangePool = watched(new Pool({ ...config, max: 1, pipeline: true }));
+  const exchangePool = watched(
+    new Pool({ ...config, options: optionsOf({ ...settings, ...byIndex }), max: 1, pipeline: true }),
+  );
   const end = (others: Promise<void>) => endAll(sockets, [others, exchangePool.end()]);
   return { dialect: new PostgresDialect({ pool: withoutTheDead(pool) }), exchangePool, end };
 }
@@ -105,6 +111,13 @@ async function endAll(sockets: ReadonlySet<Socket>, ends: readonly Promise<void>
   await Promise.all(ends);
   await Promise.all([...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))));
   clearTimeout(cut);
+}
+
+/** The `options` start-up parameter that makes these settings. */
+function optionsOf(settings: Readonly<Record<string, string | number>>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `-c ${name}=${value}`)
+    .join(' ');
 }
 
 /** An identifier inside the `options` start-up parameter: quoted for SQL, spaces and backslashes escaped for libpq. */

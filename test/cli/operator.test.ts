@@ -7,6 +7,14 @@ import { openCommandLine } from '../helpers/command-line.ts';
 import { dialects } from '../helpers/databases.ts';
 
 const actor = `cli:${userInfo().username}`;
+const migrations = [
+  '0001_the_books',
+  '0002_identities',
+  '0003_sessions',
+  '0004_by_hand',
+  '0005_audit',
+  '0006_asked_leases',
+];
 const plans = 'plans:\n  Gold:\n    startingCredits: 70';
 
 interface Entries {
@@ -20,11 +28,12 @@ for (const dialect of dialects) {
     const early = await run('users list');
     t.match(early, { code: 1, stdout: '', stderr: /^error: .*Run "tollgate migrate up" first\.\n$/ });
     t.same(await json('migrate up'), {
-      applied: ['0001_the_books', '0002_identities', '0003_sessions', '0004_by_hand', '0005_audit'],
+      applied: migrations,
     });
     t.same(await json('migrate up'), { applied: [] });
     t.match(await json('migrate status'), { migrations: [{ name: '0001_the_books', appliedAt: /^\d{4}-/ }] });
     await json('users create ann@b.example');
+    t.match(await json('migrate down'), { reverted: ['0006_asked_leases'], dropped: [] });
     t.match(await json('migrate down'), { reverted: ['0005_audit'], dropped: [] });
     t.match(await json('migrate down'), { reverted: ['0004_by_hand'], dropped: [] });
     t.match(await json('migrate down --yes'), { reverted: ['0003_sessions'], dropped: ['sessions'] });
@@ -32,7 +41,7 @@ for (const dialect of dialects) {
     t.match(await run('migrate down'), { code: 2, stderr: /drops .*ledger, users with every row\. Give --yes/ });
     t.match(await json('migrate down --yes'), { reverted: ['0001_the_books'], dropped: /users/ });
     t.same(await json('migrate up'), {
-      applied: ['0001_the_books', '0002_identities', '0003_sessions', '0004_by_hand', '0005_audit'],
+      applied: migrations,
     });
     t.same(await json('users list'), { users: [], next: null });
   });
@@ -209,7 +218,7 @@ t.test(
     const { start } = await openCommandLine(t, 'sqlite');
     t.match(await start('migrate up --json').ended, {
       code: 0,
-      stdout: '{"applied":["0001_the_books","0002_identities","0003_sessions","0004_by_hand","0005_audit"]}\n',
+      stdout: `${JSON.stringify({ applied: migrations })}\n`,
       stderr: '',
     });
     t.match(await start('credits show nobody --json').ended, {
@@ -232,6 +241,7 @@ t.test('on a terminal, what is done to credits is logged for people, and an audi
 t.test('on a terminal, migrate down asks, and does nothing without a yes', async (t) => {
   const { run, json } = await openCommandLine(t, 'sqlite');
   await run('migrate up');
+  t.match(await json('migrate down'), { reverted: ['0006_asked_leases'] });
   t.match(await json('migrate down'), { reverted: ['0005_audit'] });
   t.match(await json('migrate down'), { reverted: ['0004_by_hand'] }, 'nothing to ask where nothing is lost');
   const declined = await run('migrate down', { text: 'no\n', isTTY: true });

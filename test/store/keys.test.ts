@@ -1,4 +1,5 @@
 import t from 'tap';
+import { keyFinder } from '../../src/store/identities.ts';
 import { createKey, listKeys, revokeKey, rotateKey } from '../../src/store/keys.ts';
 import { dialects, migratedDatabase } from '../helpers/databases.ts';
 import { userWith } from '../helpers/users.ts';
@@ -34,6 +35,36 @@ for (const dialect of dialects) {
       { code: 'KEY_NOT_FOUND' },
     );
   });
+
+  t.test(
+    `${dialect}: keys that are asked for in one turn are read with one statement, each for who asked`,
+    async (t) => {
+      const { db } = (await migratedDatabase(t, dialect)).database;
+      const user = await userWith(db, 5);
+      const keys = [];
+      for (const digest of [first, second]) {
+        keys.push(await createKey(db, { userId: user.id, name: 'ci', limit: null, expiresAt: null }, digest));
+      }
+      let statements = 0;
+      const find = keyFinder(
+        db.withPlugin({
+          transformQuery: ({ node }) => {
+            statements += 1;
+            return node;
+          },
+          transformResult: async ({ result }) => result,
+        }),
+      );
+      const found = await Promise.all([find(first.hash), find(third.hash), find(second.hash), find(first.hash)]);
+      t.same(
+        found.map((identity) => identity?.keyId ?? null),
+        [keys[0]?.id, null, keys[1]?.id, keys[0]?.id],
+      );
+      t.equal(statements, 1);
+      t.match(await find(second.hash), { keyId: keys[1]?.id });
+      t.equal(statements, 2);
+    },
+  );
 
   t.test(`${dialect}: a rotation keeps limit, spending and expiry; the old key ends at once or after`, async (t) => {
     const { db } = (await migratedDatabase(t, dialect)).database;

@@ -40,6 +40,49 @@ t.test('a transaction on a silent line ends with what its statement met, and ask
   t.ok(isOutage(error));
 });
 
+t.test('an exchange finds its rows by their indexes, whatever the planner thinks of the tables', async (t) => {
+  const { database } = await migratedDatabase(t, 'postgres');
+  await sql`INSERT INTO users (id, name, posted) SELECT 'u' || i, 'u', 1 FROM generate_series(1, 5000) AS i`.execute(
+    database.db,
+  );
+  await sql`INSERT INTO api_keys (id, user_id, name, hash, hint)
+    SELECT 'k' || i, 'u' || i, 'k', i, 'k' FROM generate_series(1, 5000) AS i`.execute(database.db);
+  const users = Array.from({ length: 50 }, (_, i) => `u${i + 1}`);
+  const charges = users.map((user, i) => ({
+    ...{ id: `c${i}`, user, key: `k${i + 1}`, cost: 1, route: 'r', status: 200, requestId: 'q' },
+    at: '2026-01-02T03:04:05.678Z',
+  }));
+  const leases = users.map((user) => ({ user, key: '', keep: 0, need: 1, want: 16, emptied: true }));
+  const message = { instance: await addInstance(database), seq: 1, charges, leases, tallies: [] };
+  const client = await database.exchangePool?.connect();
+  t.teardown(() => client?.release());
+  const plans: string[] = [];
+  const ask = async (text: string, values: readonly unknown[] = []) =>
+    (await client?.query(text, [...values]))?.rows ?? [];
+  const explained = async (queries: readonly { sql: string; parameters: readonly unknown[] }[]) => {
+    const answers = [];
+    for (const { sql, parameters } of queries) {
+      plans.push(...(await ask(`EXPLAIN ${sql}`, parameters)).map((row) => row['QUERY PLAN']));
+      answers.push(await ask(sql, parameters));
+    }
+    return answers;
+  };
+  await exchange(database, message, 'wait', async (work) => {
+    await ask('BEGIN');
+    const { result, last } = await work(explained as Parameters<typeof work>[0]);
+    await explained(last);
+    await ask('COMMIT');
+    return result;
+  });
+  t.match(plans.join('\n'), /Update on users/);
+  t.same(
+    plans.filter((line) =>
+      /Hash Join|Merge Join|Seq Scan on (?:users|api_keys|leases|ledger|usage_hourly|changes)/.test(line),
+    ),
+    [],
+  );
+});
+
 t.test('a statement that takes too long is an outage, and ends in the database too', async (t) => {
   const test = await emptyDatabase(t, 'postgres');
   const database = openAgain(t, test, { statementTimeoutMs });

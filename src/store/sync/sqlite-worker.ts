@@ -25,6 +25,8 @@ export type Report =
 
 const port = parentPort as MessagePort;
 const file = openSqliteFile(workerData as string);
+/** Their texts are few: what differs from one exchange to the next is in the parameters. */
+const prepared = new Map<string, ReturnType<typeof file.prepare>>();
 let isOpen = false;
 /** One step after another: each of them may have to wait for the lock of the file. */
 let last = Promise.resolve();
@@ -52,7 +54,8 @@ async function carryOut({ id, kind, statements }: Step): Promise<void> {
 }
 
 function run(sql: string, parameters: readonly unknown[] = []): unknown[] {
-  const statement = file.prepare(sql);
+  const statement = prepared.get(sql) ?? file.prepare(sql);
+  prepared.set(sql, statement);
   if (statement.reader) return statement.all(parameters);
   statement.run(parameters);
   return [];
