@@ -34,6 +34,8 @@ export interface Row {
   readonly path?: string;
   /** Whether it gets two cores where there are enough. */
   readonly isPair?: boolean;
+  /** How many processes there are to be warmed up, where it is not one. */
+  readonly processes?: number;
   readonly books?: Books;
   open(ground: Ground): Promise<Start>;
 }

@@ -28,5 +28,10 @@ export const rows: Readonly<Record<string, Row>> = {
   'bare-sse': { title: 'bare, SSE of 10 events', path: '/sse', baseline: 'bare-sse', open: bare },
   sse: { title: 'Tollgate, SSE', path: '/sse', baseline: 'bare-sse', open: tollgate({ store: 'postgres' }) },
   'workers-1': { title: 'Tollgate, 1 worker', isPair: true, open: tollgate({ store: 'postgres', workers: 1 }) },
-  'workers-2': { title: 'Tollgate, 2 workers', isPair: true, open: tollgate({ store: 'postgres', workers: 2 }) },
+  'workers-2': {
+    title: 'Tollgate, 2 workers',
+    isPair: true,
+    processes: 2,
+    open: tollgate({ store: 'postgres', workers: 2 }),
+  },
 };

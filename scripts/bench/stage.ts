@@ -79,7 +79,7 @@ export async function measure(
     const { url, credentials, pid } = subject;
     const options: LoadOptions = { url: url + (row.path ?? '/'), credentials, connections, seconds };
     const run = (seconds: number) => runAt(stage, { ...options, seconds }, rate);
-    const warmUp = await run(warmUpSeconds);
+    const warmUp = await run(warmUpSeconds * (row.processes ?? 1));
     const cpuBefore = pid === null ? null : cpuTimeMicros(pid);
     const load = await run(seconds);
     const cpuAfter = pid === null ? null : cpuTimeMicros(pid);

@@ -81,7 +81,7 @@ function renderWire({ heldCalls, heldLookUps, charges, chargesPerSecond, ...rest
 
 function notesOf({ machine, cores, rounds, seconds, warmUpSeconds, connections }: Report): string[] {
   return [
-    `${rounds} × ${seconds} s per row, interleaved, each after ${warmUpSeconds} s of warming up; ${connections} connections; median (min–max). Ratios are to the bare proxy with the same body in the same round.`,
+    `${rounds} × ${seconds} s per row, interleaved, each after ${warmUpSeconds} s of warming up for each process; ${connections} connections; median (min–max). Ratios are to the bare proxy with the same body in the same round.`,
     `${machine.node}, ${machine.system}, ${machine.processor}.`,
     ...(cores === null
       ? ['The processes were not pinned to cores.']
