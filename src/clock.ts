@@ -2,7 +2,7 @@
 // second. Spans are told by a clock that only goes forward; the time of day is for people to read, and may jump.
 
 export interface Clock {
-  /** Milliseconds since some moment. Never goes back. */
+  /** Whole milliseconds since some moment: V8 keeps those in place, and makes an object of each fraction. Never goes back. */
   nowMs(): number;
   /** The time of day. */
   date(): Date;
@@ -13,7 +13,7 @@ export interface Clock {
 }
 
 export const systemClock: Clock = {
-  nowMs: () => performance.now(),
+  nowMs: () => Math.floor(performance.now()),
   date: () => new Date(),
   after: (delayMs, run) => {
     const timer = setTimeout(run, delayMs);

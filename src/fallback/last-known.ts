@@ -63,8 +63,8 @@ export class LastKnown {
   findKey(hash: string): CallerIdentity | null {
     const known = this.keys.get(hash);
     if (known === null) return null;
-    const { atMs: _, ...identity } = known;
-    return { ...identity, issuer: null, scopes: null };
+    const { userId, keyId, hasKeyLimit, isBlocked, goodUntil } = known;
+    return { userId, keyId, hasKeyLimit, isBlocked, goodUntil, issuer: null, scopes: null };
   }
 
   /** Notes what the store says of a key; null: that there is none. */
@@ -73,7 +73,8 @@ export class LastKnown {
       if (this.keys.delete(hash)) this.#news = 'urgent';
       return;
     }
-    this.keys.set(hash, { ...knownKeyOf(found, found.keyId), atMs: this.#atMs() });
+    const { userId, keyId, hasKeyLimit, isBlocked, goodUntil } = found;
+    this.keys.set(hash, { userId, keyId, hasKeyLimit, isBlocked, goodUntil, atMs: this.#atMs() });
     this.#isNews();
   }
 
@@ -83,7 +84,9 @@ export class LastKnown {
       this.noteKey(hash, null);
       return;
     }
-    if (this.keys.correct(hash, knownKeyOf(found, found.keyId))?.isBlocked !== found.isBlocked) this.#news = 'urgent';
+    const { userId, keyId, hasKeyLimit, isBlocked, goodUntil } = found;
+    const was = this.keys.correct(hash, { userId, keyId, hasKeyLimit, isBlocked, goodUntil });
+    if (was?.isBlocked !== isBlocked) this.#news = 'urgent';
     this.#isNews();
   }
 
@@ -171,10 +174,6 @@ export class LastKnown {
   #isNews(): void {
     if (this.#news === 'none') this.#news = 'some';
   }
-}
-
-function knownKeyOf({ userId, hasKeyLimit, isBlocked, goodUntil }: CallerIdentity, keyId: string) {
-  return { userId, keyId, hasKeyLimit, isBlocked, goodUntil };
 }
 
 /** The subject itself may be an address: it is not written down. */

@@ -52,7 +52,7 @@ export class Recent<T extends Dated> {
   /** Changes a fact that is there, which gets no younger by that. Returns what it was. */
   correct(name: string, correction: Omit<T, 'atMs'>): T | undefined {
     const kept = this.#kept.get(name);
-    if (kept !== undefined) this.#kept.set(name, { ...kept, fact: { ...kept.fact, ...correction } });
+    if (kept !== undefined) this.#kept.set(name, { ...kept, fact: Object.assign({}, kept.fact, correction) });
     return kept?.fact;
   }
 

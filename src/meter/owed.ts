@@ -60,7 +60,7 @@ export class Owed {
     const settledAtMs = this.#nowMs();
     for (const entry of entries) {
       const line = this.#lineOf(entry.charge.user, entry.lease);
-      this.#inMemory.set(entry.charge.id, { ...entry, line, settledAtMs });
+      this.#inMemory.set(entry.charge.id, { line, settledAtMs, ...entry });
     }
   }
 

@@ -208,8 +208,8 @@ function planOf(message: SyncMessage, seen: Seen): Plan {
     const books: Books = { credits: left, leases: leases.get(user) ?? [], keyCredits };
     const allotment = allot(books, asks, message.instance, Math.max(1, seen.instances));
     answers.push(...allotment.answers);
-    own.push(...allotment.own.map((lease) => ({ ...lease, user })));
-    asked.push(...allotment.asked.map((lease) => ({ ...lease, user })));
+    own.push(...allotment.own.map((lease) => ({ user, ...lease })));
+    asked.push(...allotment.asked.map((lease) => ({ user, ...lease })));
   }
   return { done, gone, posted, tallies: message.tallies, answers, own, asked, overdraft: overdraftOf(credits, spent) };
 }

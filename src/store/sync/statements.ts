@@ -145,7 +145,7 @@ interface Usage extends Tally {
 /** One row per user, hour and route, in one order for everybody, so that two exchanges cannot wait for each other. */
 function usageOf(charges: readonly Charge[], tallies: readonly Tally[]): Usage[] {
   const rows = new Map<string, Usage>();
-  for (const tally of tallies) rows.set(`${tally.user} ${tally.hour} ${tally.route}`, { ...tally, charged: 0 });
+  for (const tally of tallies) rows.set(`${tally.user} ${tally.hour} ${tally.route}`, { charged: 0, ...tally });
   for (const { user, route, at, cost } of charges) {
     const hour = hourOf(at);
     const name = `${user} ${hour} ${route}`;
