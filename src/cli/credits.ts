@@ -1,6 +1,7 @@
 // The commands that move credits, each with a line in the log, and the one that shows them.
 
 import { Argument, Option } from 'commander';
+import type { Claim } from '../store/claims.ts';
 import type { Booking, GrantKind } from '../store/credits.ts';
 import { type Command, type Context, userArgument } from './command.ts';
 import { formatFields } from './output.ts';
@@ -8,6 +9,9 @@ import { logBooking, type Store, withStore } from './store.ts';
 import { parseAmount, parseCredits, parseText } from './values.ts';
 
 const amountArgument = (description: string) => new Argument('<amount>', description).argParser(parseAmount);
+/** For how long a grant waits for the same one, which is under way elsewhere. */
+const repeatWaitMs = 5_000;
+
 const noteOption = () => new Option('--note <text>', 'kept in the ledger').argParser(parseText);
 
 const show: Command<{ user: string }> = {
@@ -50,15 +54,19 @@ const grant: Command<GrantInput> = {
   ],
   run: (context, { idempotencyKey, ...input }) =>
     withStore(context, async (store) => {
-      const { grantCredits, grantCreditsOnce } = await import('../store/credits.ts');
+      const { bookOnce } = await import('../store/claims.ts');
+      const { grantCredits } = await import('../store/credits.ts');
       const { transact } = await import('../store/database.ts');
       const { findUser } = await import('../store/users.ts');
       const userId = (await findUser(store.db, input.user)).id;
       const reason = { actor: store.actor, note: input.note ?? null, kind: input.kind };
-      const booking = await transact(store.db, async (trx) => {
-        if (idempotencyKey !== undefined) return grantCreditsOnce(trx, idempotencyKey, userId, input.amount, reason);
-        return { ...(await grantCredits(trx, userId, input.amount, reason)), isRepeat: false };
-      });
+      const book = (claim?: Claim) =>
+        transact(store.db, (trx) => grantCredits(trx, userId, input.amount, { ...reason, claim }));
+      const request = JSON.stringify({ userId, kind: input.kind, amount: input.amount, note: reason.note });
+      const booking =
+        idempotencyKey === undefined
+          ? { ...(await book()), isRepeat: false }
+          : await bookOnce(store.db, { key: idempotencyKey, userId, request }, book, { waitMs: repeatWaitMs });
       if (booking.isRepeat) context.output.note('This was granted before: nothing was changed.');
       return showBooking(context, store, booking, booking.isRepeat);
     }),

@@ -46,6 +46,7 @@ const remedies: Record<RefusalCode, string> = {
   CREDITS_CHANGED: 'Nothing was set: look at the ledger, then try again.',
   CREDITS_OUT_OF_RANGE: 'Choose a smaller amount.',
   IDEMPOTENCY_KEY_USED: 'Nothing was granted: choose a new key for a new grant.',
+  IDEMPOTENCY_KEY_BUSY: 'Try again with the same key in ten seconds: it tells then what came of it.',
 };
 
 /** Tells an error. Never shows a stack, nor the password of a database. */

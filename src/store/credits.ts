@@ -6,6 +6,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { type SqlBool, sql } from 'kysely';
 import { v7 as uuidv7 } from 'uuid';
+import { type Claim, keepAnswer } from './claims.ts';
 import { type Db, isPostgres, type LedgerKind, type Trx, transact } from './database.ts';
 import { Refusal } from './refusal.ts';
 
@@ -14,6 +15,8 @@ export interface Reason {
   /** Who did it, for example `cli:ops`. */
   readonly actor: string;
   readonly note?: string | null;
+  /** Of a request that may come again: see `bookOnce`. */
+  readonly claim?: Claim | undefined;
 }
 
 /** A change of one balance, as it was booked. */
@@ -70,42 +73,7 @@ export async function grantCredits(
   { kind = 'grant', ...reason }: Reason & { readonly kind?: GrantKind },
 ): Promise<Booking> {
   const balance = await lockUser(trx, userId);
-  return post(trx, { userId, kind, amount, balance, entryId: uuidv7() }, reason);
-}
-
-/**
- * Adds credits once: the same key with the same request again changes nothing and gives the same entry with today's
- * balance; `isRepeat` tells. With another request it refuses IDEMPOTENCY_KEY_USED. Also refuses like `grantCredits`.
- */
-export async function grantCreditsOnce(
-  trx: Trx,
-  idempotencyKey: string,
-  userId: string,
-  amount: number,
-  { kind = 'grant', ...reason }: Reason & { readonly kind?: GrantKind },
-): Promise<Booking & { readonly isRepeat: boolean }> {
-  const balance = await lockUser(trx, userId);
-  const entryId = uuidv7();
-  const request = JSON.stringify({ userId, kind, amount, note: reason.note ?? null });
-  // Inserted before it is read: of two at once, the second waits here until the first has committed.
-  const claim = await trx
-    .insertInto('idempotency_keys')
-    .values({ key: idempotencyKey, user_id: userId, request, entry_id: entryId })
-    .onConflict((conflict) => conflict.doNothing())
-    .executeTakeFirstOrThrow();
-  if (claim.numInsertedOrUpdatedRows === 1n) {
-    return { ...(await post(trx, { userId, kind, amount, balance, entryId }, reason)), isRepeat: false };
-  }
-  const earlier = await trx
-    .selectFrom('idempotency_keys')
-    .select(['request', 'entry_id'])
-    .where('key', '=', idempotencyKey)
-    .executeTakeFirstOrThrow();
-  if (earlier.request === request) return { entryId: earlier.entry_id, userId, kind, amount, balance, isRepeat: true };
-  throw new Refusal(
-    'IDEMPOTENCY_KEY_USED',
-    `The idempotency key ${JSON.stringify(idempotencyKey)} was used for another request`,
-  );
+  return post(trx, { userId, kind, amount, balance }, reason);
 }
 
 /**
@@ -152,7 +120,7 @@ async function tryDeduct(
       return { balance, reserved };
     }
   }
-  return post(trx, { userId, kind: 'adjustment', amount: -amount, balance, entryId: uuidv7() }, reason);
+  return post(trx, { userId, kind: 'adjustment', amount: -amount, balance }, reason);
 }
 
 /**
@@ -170,8 +138,8 @@ export async function setCredits(
     throw new Refusal('CREDITS_CHANGED', `The balance is ${balance}, not ${ifCurrent}`);
   }
   const amount = credits - balance;
-  if (amount === 0) return { entryId: null, userId, kind: 'adjustment', amount, balance };
-  return post(trx, { userId, kind: 'adjustment', amount, balance, entryId: uuidv7() }, reason);
+  if (amount === 0) return answered(trx, { entryId: null, userId, kind: 'adjustment', amount, balance }, reason.claim);
+  return post(trx, { userId, kind: 'adjustment', amount, balance }, reason);
 }
 
 /**
@@ -194,14 +162,14 @@ interface Posting {
   readonly amount: number;
   /** The balance before, read under the lock. */
   readonly balance: number;
-  readonly entryId: string;
 }
 
 async function post(
   trx: Trx,
-  { userId, kind, amount, balance, entryId }: Posting,
-  { actor, note = null }: Reason,
+  { userId, kind, amount, balance }: Posting,
+  { actor, note = null, claim }: Reason,
 ): Promise<Booking> {
+  const entryId = claim?.entryId ?? uuidv7();
   const after = balance + amount;
   // The sum is exact or beyond the bound on either side: two safe integers add up without an error below 2^54.
   if (!Number.isSafeInteger(after) || !Number.isSafeInteger(amount)) {
@@ -218,7 +186,12 @@ async function post(
     .where('id', '=', userId)
     .execute();
   await askLeases(trx, userId);
-  return { entryId, userId, kind, amount, balance: after };
+  return answered(trx, { entryId, userId, kind, amount, balance: after }, claim);
+}
+
+async function answered(trx: Trx, booking: Booking, claim: Claim | undefined): Promise<Booking> {
+  if (claim !== undefined) await keepAnswer(trx, claim, booking);
+  return booking;
 }
 
 async function askLeases(trx: Trx, userId: string): Promise<void> {

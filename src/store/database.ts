@@ -84,7 +84,14 @@ export interface Tables {
   instances: { id: string; seq: number; fenced: Generated<boolean>; started_at: Generated<string> };
   /** Keys, users and sessions that changed, noted by triggers for every instance to read. */
   changes: { id: Generated<number>; kind: 'key' | 'user' | 'session'; ref: string; at: Generated<string> };
-  idempotency_keys: { key: string; user_id: string; request: string; entry_id: string; created_at: Generated<string> };
+  idempotency_keys: {
+    key: string;
+    user_id: string;
+    request: string;
+    entry_id: string;
+    answer: string | null;
+    created_at: Generated<string>;
+  };
 }
 
 export type Db = Kysely<Tables>;

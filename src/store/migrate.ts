@@ -9,6 +9,7 @@ import * as sessions from '../../migrations/0003_sessions.ts';
 import * as byHand from '../../migrations/0004_by_hand.ts';
 import * as audit from '../../migrations/0005_audit.ts';
 import * as askedLeases from '../../migrations/0006_asked_leases.ts';
+import * as claims from '../../migrations/0007_claims.ts';
 import { type Database, type Db, isPostgres } from './database.ts';
 import { MigrationError } from './migration-error.ts';
 
@@ -19,6 +20,7 @@ const migrations: Record<string, Migration & { drops: string[] }> = {
   '0004_by_hand': byHand,
   '0005_audit': audit,
   '0006_asked_leases': askedLeases,
+  '0007_claims': claims,
 };
 
 /** The pause between two questions whether the database still answers. */

@@ -11,7 +11,8 @@ export type RefusalCode =
   | 'CREDITS_RESERVED'
   | 'CREDITS_CHANGED'
   | 'CREDITS_OUT_OF_RANGE'
-  | 'IDEMPOTENCY_KEY_USED';
+  | 'IDEMPOTENCY_KEY_USED'
+  | 'IDEMPOTENCY_KEY_BUSY';
 
 /** The request was understood and nothing was changed. The message says why, without the remedy. */
 export class Refusal extends Error {

@@ -14,6 +14,7 @@ const migrations = [
   '0004_by_hand',
   '0005_audit',
   '0006_asked_leases',
+  '0007_claims',
 ];
 const plans = 'plans:\n  Gold:\n    startingCredits: 70';
 
@@ -33,6 +34,7 @@ for (const dialect of dialects) {
     t.same(await json('migrate up'), { applied: [] });
     t.match(await json('migrate status'), { migrations: [{ name: '0001_the_books', appliedAt: /^\d{4}-/ }] });
     await json('users create ann@b.example');
+    t.match(await json('migrate down'), { reverted: ['0007_claims'], dropped: [] });
     t.match(await json('migrate down'), { reverted: ['0006_asked_leases'], dropped: [] });
     t.match(await json('migrate down'), { reverted: ['0005_audit'], dropped: [] });
     t.match(await json('migrate down'), { reverted: ['0004_by_hand'], dropped: [] });
@@ -241,6 +243,7 @@ t.test('on a terminal, what is done to credits is logged for people, and an audi
 t.test('on a terminal, migrate down asks, and does nothing without a yes', async (t) => {
   const { run, json } = await openCommandLine(t, 'sqlite');
   await run('migrate up');
+  t.match(await json('migrate down'), { reverted: ['0007_claims'] });
   t.match(await json('migrate down'), { reverted: ['0006_asked_leases'] });
   t.match(await json('migrate down'), { reverted: ['0005_audit'] });
   t.match(await json('migrate down'), { reverted: ['0004_by_hand'] }, 'nothing to ask where nothing is lost');

@@ -1,11 +1,11 @@
 import t from 'tap';
+import { bookOnce, type Claim } from '../../src/store/claims.ts';
 import {
   checkUserCredits,
   deductUserCredits,
   getReservedCredits,
   getUserCredits,
   grantCredits,
-  grantCreditsOnce,
   setCredits,
 } from '../../src/store/credits.ts';
 import type { Db, Trx } from '../../src/store/database.ts';
@@ -60,8 +60,7 @@ for (const dialect of dialects) {
     const { db } = (await migratedDatabase(t, dialect)).database;
     const { id } = await userWith(db, 0);
     const other = await userWith(db, 0);
-    const grant = (userId: string, amount: number) =>
-      inTransaction(db, (trx) => grantCreditsOnce(trx, 'k1', userId, amount, { actor }));
+    const grant = (userId: string, amount: number) => grantOnce(db, 'k1', userId, amount);
     const first = await grant(id, 50);
     t.match(first, { amount: 50, balance: 50, isRepeat: false });
     t.same(await grant(id, 50), { ...first, isRepeat: true });
@@ -76,11 +75,7 @@ for (const dialect of dialects) {
     const { id } = await userWith(test.database.db, 0);
     const second = openAgain(t, test);
     const grants = await Promise.all(
-      Array.from({ length: 20 }, (_, i) =>
-        inTransaction(i % 2 === 0 ? test.database.db : second.db, (trx) =>
-          grantCreditsOnce(trx, 'k1', id, 5, { actor }),
-        ),
-      ),
+      Array.from({ length: 20 }, (_, i) => grantOnce(i % 2 === 0 ? test.database.db : second.db, 'k1', id, 5)),
     );
     t.equal(new Set(grants.map(({ entryId }) => entryId)).size, 1);
     t.equal(grants.filter(({ isRepeat }) => !isRepeat).length, 1);
@@ -178,4 +173,10 @@ async function giveBackWhenAsked(db: Db, userId: string): Promise<void> {
     if (answered.numUpdatedRows > 0n) return;
   }
   throw new Error('the lease was not asked for');
+}
+
+/** A grant that waits for the same one, should that be under way. */
+function grantOnce(db: Db, key: string, userId: string, amount: number) {
+  const book = (claim: Claim) => inTransaction(db, (trx) => grantCredits(trx, userId, amount, { actor, claim }));
+  return bookOnce(db, { key, userId, request: String(amount) }, book, { waitMs: 10_000 });
 }

@@ -2,7 +2,8 @@
 // leaves open whether it was done: a grant is then repeated under its key, and of an edit the database is asked for its note.
 
 import { setTimeout } from 'node:timers/promises';
-import { grantCreditsOnce } from '../../store/credits.ts';
+import { bookOnce, type Claim } from '../../store/claims.ts';
+import { grantCredits } from '../../store/credits.ts';
 import { type Db, transact } from '../../store/database.ts';
 import { auditBalances } from '../../store/history.ts';
 import { revokeKey } from '../../store/keys.ts';
@@ -47,7 +48,9 @@ export async function runOperators(stage: Stage, random: Random): Promise<void> 
 async function grant({ database, records }: Stage, key: string, { user }: Player, amount: number): Promise<void> {
   const record = { user, amount, key, committedAtMs: null as number | null };
   records.grants.push(record);
-  await insist(() => transact(database.db, (trx) => grantCreditsOnce(trx, key, user, amount, { actor: 'verify' })));
+  const book = (claim: Claim) =>
+    transact(database.db, (trx) => grantCredits(trx, user, amount, { actor: 'verify', claim }));
+  await insist(() => bookOnce(database.db, { key, userId: user, request: String(amount) }, book));
   record.committedAtMs = performance.now();
 }
 
