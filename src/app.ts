@@ -1,14 +1,11 @@
 // The map of the program: it makes the parts and registers them in the order in which a request meets them.
 
 import { setTimeout } from 'node:timers/promises';
-import fastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
+import fastify, { type FastifyInstance, LogController } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
-import { account } from './api/account.ts';
-import { keysApi } from './api/keys.ts';
-import { prepareOwnPaths } from './api/own-paths.ts';
-import { sessionApi } from './api/session.ts';
-import { type Identities, newUserOf, openIdentities } from './app/identities.ts';
+import { type Identities, openIdentities } from './app/identities.ts';
 import { meterObserver, serving } from './app/meter-terms.ts';
+import { registerOwnPaths, type VisitorOf } from './app/own-paths.ts';
 import type { Config } from './config/config.ts';
 import { answerError, type ErrorAnswerOptions, registerErrorHandler } from './error-handler.ts';
 import { LastKnown } from './fallback/last-known.ts';
@@ -20,8 +17,7 @@ import { serverOptions, watchIntake } from './gateway/intake.ts';
 import { OpenCalls } from './gateway/open-calls.ts';
 import { compileTrust, readPeer } from './gateway/peer.ts';
 import { routerUrlOf, routing } from './gateway/routing.ts';
-import { type Site, siteOf } from './gateway/site.ts';
-import { generateKey } from './identity/api-keys.ts';
+import { siteOf } from './gateway/site.ts';
 import { Attempts, attemptLimits } from './identity/attempts.ts';
 import { credentialFields, identity } from './identity/identity.ts';
 import type { Meter } from './meter/meter.ts';
@@ -123,7 +119,8 @@ export async function startGateway(config: Config, { logTo = 1, worker }: StartO
     const ops = createOps({ registry: () => metrics.registry, obstacles, warnings });
     closers.push(() => ops.close());
     const openCalls = new OpenCalls();
-    const app = await createServer(config, { log, meter, openCalls, identities, metrics, db: database.db });
+    const driftOf = () => (isAlone ? driftWatch.drift : null);
+    const app = await createServer(config, { log, meter, openCalls, identities, metrics, db: database.db, driftOf });
     const closeServer = prepareClosing(app, openCalls);
     closers.push(() => closeServer(config.server.shutdownTimeout));
 
@@ -164,6 +161,7 @@ interface Parts {
   readonly identities: Identities;
   readonly metrics: Metrics;
   readonly db: Database['db'];
+  readonly driftOf: () => number | null;
 }
 
 async function createServer(config: Config, parts: Parts): Promise<FastifyInstance> {
@@ -227,40 +225,6 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
   await registerOwnPaths(app, config, parts, { site, failures, visitorOf });
   return app;
 }
-
-/** What the gateway answers at its own paths: beside the calls and not behind them, after what its hooks have found. */
-async function registerOwnPaths(app: FastifyInstance, config: Config, parts: Parts, means: OwnMeans): Promise<void> {
-  const { db, meter, log, identities } = parts;
-  const { callers, client } = identities;
-  const { site, ...forSignIn } = means;
-  const { portalPlace: portal } = config.server;
-  const { signIn: terms } = config.auth;
-  await app.register(async (own) => {
-    prepareOwnPaths(own, () => meter.isStoreUp);
-    await own.register(account, { db, meter });
-    await own.register(keysApi, { db, generateKey });
-    if (terms === null || callers.sessions === null || portal === null) return;
-    await own.register(sessionApi, { db, meter });
-    // Its libraries are a tenth of all that a start loads.
-    const { signIn } = await import('./identity/sign-in/sign-in.ts');
-    await own.register(signIn, {
-      ...{ db, log, client, portal, isPortalHost: site.isPortalHost, ...forSignIn },
-      signIn: terms,
-      sessions: callers.sessions,
-      newUser: newUserOf(config),
-      starts: new Attempts(attemptLimits.signInStarts),
-      signUps: new Attempts(attemptLimits.signUps),
-    });
-  });
-}
-
-interface OwnMeans {
-  readonly site: Site;
-  readonly failures: Attempts;
-  readonly visitorOf: VisitorOf;
-}
-
-type VisitorOf = (request: FastifyRequest) => { readonly address: string; readonly host: string | null };
 
 /** Where requests come from, and which host they name, as far as the proxies in front are believed. */
 function visitorsBy(trustedProxies: readonly string[]): VisitorOf {

@@ -25,6 +25,23 @@ export const errorTable = {
     status: 402,
     message: 'This API key has reached its spending limit. Use another key, or ask for one with a higher limit.',
   },
+  TG_USER_NOT_FOUND: { status: 404, message: 'There is no such user.' },
+  TG_EMAIL_TAKEN: { status: 409, message: 'There is a user with this address already.' },
+  TG_BALANCE_TOO_LOW: {
+    status: 409,
+    message: 'The balance is lower than what is to be deducted. Nothing was changed.',
+  },
+  TG_BALANCE_CHANGED: { status: 409, message: 'The balance has changed in the meantime. Look at it, then try again.' },
+  TG_BALANCE_OUT_OF_RANGE: { status: 422, message: 'The balance would pass 2^53 - 1. Nothing was changed.' },
+  TG_IDEMPOTENCY_KEY_USED: {
+    status: 422,
+    message: 'This Idempotency-Key was used for another request. Make a new key for each new change.',
+  },
+  TG_IDEMPOTENCY_KEY_BUSY: {
+    status: 409,
+    message: 'The request with this Idempotency-Key is under way. Ask again shortly for its answer.',
+  },
+  TG_ENTRY_NOT_FOUND: { status: 404, message: 'There is no such entry in this ledger.' },
   TG_KEY_NOT_FOUND: { status: 404, message: 'There is no such key of yours that is good.' },
   TG_KEYS_TOO_MANY: { status: 409, message: 'There are too many keys. Revoke one that is not needed any more.' },
   TG_ROUTE_NOT_FOUND: { status: 404, message: 'No route matches this path.' },

@@ -1,10 +1,9 @@
-// People's own API keys, below `/_tollgate/api/keys`. Making, replacing and revoking them takes a session: a key with a limit,
+// API keys: people's own, below `/_tollgate/api/keys`, and for operators those of any user. Making, replacing and revoking them takes a session: a key with a limit,
 // or a token with few scopes, that could make keys would be a way around both.
 
-import type { FastifyInstance } from 'fastify';
+import type { FastifyContextConfig, FastifyInstance, FastifyRequest } from 'fastify';
 import { parseDuration } from '../config/quantities.ts';
 import { TollgateError } from '../errors.ts';
-import type { Caller } from '../meter/meter.ts';
 import { type Static, Type } from '../schema/type.ts';
 import { type Db, transact } from '../store/database.ts';
 import {
@@ -46,19 +45,46 @@ const facts = {
 const shown = Type.Object(facts);
 const made = Type.Object({ key: Type.String({ description: 'The key itself, this once.' }), ...facts });
 
-/** Answers people about their keys. */
-export async function keysApi(app: FastifyInstance, options: KeysOptions): Promise<void> {
-  list(app, options);
-  create(app, options);
-  rotate(app, options);
-  revoke(app, options);
+/** Whose keys are answered about, and where. */
+export interface KeyPlace {
+  /** The path of the list. */
+  readonly path: string;
+  /** How the routes are marked. */
+  readonly reading: Marks;
+  readonly changing: Marks;
+  userOf(request: FastifyRequest): string | Promise<string>;
+  /** Hears of each change. */
+  readonly whenChanged?: (request: FastifyRequest, what: 'made' | 'replaced' | 'revoked', key: ApiKey) => void;
 }
 
-function list(app: FastifyInstance, { db }: KeysOptions): void {
-  app.get('/_tollgate/api/keys', {
-    config: { needsCaller: 'any' },
+type Marks = { readonly config?: FastifyContextConfig };
+
+/** Answers people about their keys. */
+export async function keysApi(app: FastifyInstance, options: KeysOptions): Promise<void> {
+  answerAboutKeys(app, options, {
+    path: '/_tollgate/api/keys',
+    reading: { config: { needsCaller: 'any' } },
+    changing: { config: { needsCaller: 'session' } },
+    userOf: ({ user }) => {
+      if (user === null) throw new Error('nobody was identified');
+      return user.userId;
+    },
+  });
+}
+
+/** Lists, makes, replaces and revokes the keys of one user. */
+export function answerAboutKeys(app: FastifyInstance, options: KeysOptions, place: KeyPlace): void {
+  list(app, options, place);
+  create(app, options, place);
+  rotate(app, options, place);
+  revoke(app, options, place);
+}
+
+function list(app: FastifyInstance, { db }: KeysOptions, { path, reading, userOf }: KeyPlace): void {
+  app.get(path, {
+    ...reading,
     schema: { response: { 200: Type.Object({ keys: Type.Array(shown) }) } },
-    handler: async ({ user }) => ({ keys: (await listKeys(db, idOf(user))).map(withoutOwner) }),
+    handler: async (request) => ({ keys: (await listKeys(db, await userOf(request))).map(withoutOwner) }),
   });
 }
 
@@ -77,17 +103,20 @@ const terms = Type.Object(
   { additionalProperties: false },
 );
 
-function create(app: FastifyInstance, { db, generateKey }: KeysOptions): void {
-  app.post<{ Body: Static<typeof terms> }>('/_tollgate/api/keys', {
-    config: { needsCaller: 'session' },
+function create(app: FastifyInstance, { db, generateKey }: KeysOptions, place: KeyPlace): void {
+  const { path, changing, userOf, whenChanged } = place;
+  app.post<{ Body: Static<typeof terms> }>(path, {
+    ...changing,
     schema: { body: terms, response: { 201: made } },
-    handler: async ({ user, body: { name, limit = null, expires } }, reply) => {
-      const userId = idOf(user);
+    handler: async (request, reply) => {
+      const { name, limit = null, expires } = request.body;
+      const userId = await userOf(request);
       const generated = generateKey();
       const expiresAt = expires === undefined ? null : new Date(Date.now() + parseDuration(expires)).toISOString();
       const wanted = { userId, name, limit, expiresAt };
       const key = await transact(db, (trx) => createKeyWithin(trx, wanted, generated, keysOfUserMax));
       if (key === null) throw new TollgateError('TG_KEYS_TOO_MANY');
+      whenChanged?.(request, 'made', key);
       return reply.code(201).send({ key: generated.key, ...withoutOwner(key) });
     },
   });
@@ -104,36 +133,45 @@ const rotation = Type.Object(
   { additionalProperties: false },
 );
 
-function rotate(app: FastifyInstance, { db, generateKey }: KeysOptions): void {
-  app.post<{ Params: { id: string }; Body: Static<typeof rotation> }>('/_tollgate/api/keys/:id/rotate', {
-    config: { needsCaller: 'session' },
+function rotate(app: FastifyInstance, { db, generateKey }: KeysOptions, place: KeyPlace): void {
+  const { path, changing, userOf, whenChanged } = place;
+  app.post<{ Params: ByKey; Body: Static<typeof rotation> }>(`${path}/:keyId/rotate`, {
+    ...changing,
     schema: { body: rotation, response: { 200: made } },
-    handler: async ({ user, params, body }) => {
-      const own = ownKey(user, params);
+    handler: async (request) => {
+      const own = ownKey(await userOf(request), request.params);
       const generated = generateKey();
-      const overlapMs = parseDuration(body.overlap);
+      const overlapMs = parseDuration(request.body.overlap);
       const rotated = transact(db, (trx) => rotateOwnKey(trx, own, generated, overlapMs));
-      return { key: generated.key, ...withoutOwner(await rotated.catch(notFound)) };
+      const key = await rotated.catch(notFound);
+      whenChanged?.(request, 'replaced', key);
+      return { key: generated.key, ...withoutOwner(key) };
     },
   });
 }
 
-function revoke(app: FastifyInstance, { db }: KeysOptions): void {
-  app.delete<{ Params: { id: string } }>('/_tollgate/api/keys/:id', {
-    config: { needsCaller: 'session' },
-    handler: async ({ user, params }, reply) => {
-      const own = ownKey(user, params);
+function revoke(app: FastifyInstance, { db }: KeysOptions, place: KeyPlace): void {
+  const { path, changing, userOf, whenChanged } = place;
+  app.delete<{ Params: ByKey }>(`${path}/:keyId`, {
+    ...changing,
+    handler: async (request, reply) => {
+      const own = ownKey(await userOf(request), request.params);
       const revoked = transact(db, (trx) => revokeOwnKey(trx, own));
-      await revoked.catch(notFound);
+      const key = await revoked.catch(notFound);
+      whenChanged?.(request, 'revoked', key);
       return reply.code(204).send();
     },
   });
 }
 
+interface ByKey {
+  keyId: string;
+}
+
 /** PostgreSQL takes no NUL in a text: what can be no id is not asked for. */
-function ownKey(user: Caller | null, { id }: { id: string }): OwnKey {
+function ownKey(userId: string, { keyId: id }: ByKey): OwnKey {
   if (!/^\w+$/.test(id)) throw new TollgateError('TG_KEY_NOT_FOUND');
-  return { userId: idOf(user), id };
+  return { userId, id };
 }
 
 /** Of somebody else's key nothing is told, not even that it is there. */
@@ -143,9 +181,4 @@ function notFound(error: unknown): never {
 
 function withoutOwner({ userId: _, ...key }: ApiKey) {
   return key;
-}
-
-function idOf(user: Caller | null): string {
-  if (user === null) throw new Error('nobody was identified');
-  return user.userId;
 }

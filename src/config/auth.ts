@@ -61,6 +61,25 @@ const bearerSchema = Type.Object(
   { description: 'An identity provider whose access tokens are taken.' },
 );
 
+const adminTokenSchema = Type.Object(
+  {
+    name: Type.String({
+      description: 'Whose token it is: what the ledger names as who changed credits with it.',
+      pattern: '^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$',
+      expects: 'a name of letters, digits and . _ @ -, at most 64',
+      examples: ['billing'],
+    }),
+    token: Type.String({
+      ...text('The token: 32 random characters or more.', `\${ADMIN_TOKEN}`),
+      pattern: '^[!-~]+$',
+      maxLength: 512,
+      expects: 'text without blanks',
+      secret: true,
+    }),
+  },
+  { description: 'A program that may do what operators may.' },
+);
+
 /** `auth` of gateway.yaml. */
 export const authSchema = Type.Object(
   {
@@ -80,6 +99,12 @@ export const authSchema = Type.Object(
     providers: providersSchema,
     allow: Type.Optional(allowSchema),
     admins: adminsSchema,
+    adminTokens: Type.Array(adminTokenSchema, {
+      description: 'Programs that may use the admin API, with these as `Authorization: Bearer`.',
+      default: [],
+      maxItems: 100,
+      expects: 'a list of tokens, each with name and token',
+    }),
     bearer: Type.Array(bearerSchema, {
       description: 'Whose access tokens are taken as `Authorization: Bearer`.',
       default: [],

@@ -19,6 +19,7 @@ export function checkAuth(draft: DraftFile, report: Report): void {
   for (const [index, provider] of auth?.bearer?.entries() ?? []) {
     if (provider !== undefined) checkProvider(report, ['auth', 'bearer', index], provider, seen);
   }
+  checkAdminTokens(draft, report);
   checkAudiences(draft, report);
   checkSignIn(draft, report);
   const has = {
@@ -34,6 +35,28 @@ export function checkAuth(draft: DraftFile, report: Report): void {
 function hasProviders({ auth }: DraftFile, report: Report): boolean {
   if (auth?.providers === undefined) return report.isWritten(['auth', 'providers']);
   return Object.keys(auth.providers).length > 0;
+}
+
+/** What is shorter could be guessed. */
+const adminTokenLengthMin = 32;
+
+function checkAdminTokens({ auth }: DraftFile, report: Report): void {
+  const tokens = auth?.adminTokens ?? [];
+  for (const [index, { name, token } = {}] of tokens.entries()) {
+    const path = ['auth', 'adminTokens', index];
+    const isEarlier = (key: 'name' | 'token', value: string | undefined) =>
+      value !== undefined && tokens.findIndex((other) => other?.[key] === value) < index;
+    if (isEarlier('name', name)) report.add([...path, 'name'], 'stands in the list already', 'Give it another name');
+    if (isEarlier('token', token)) report.add([...path, 'token'], 'stands in the list already', 'Make another one');
+    if (token === undefined) continue;
+    if (token.length < adminTokenLengthMin) {
+      const remedy = `Write ${adminTokenLengthMin} random characters or more, from a variable`;
+      report.add([...path, 'token'], `is shorter than ${adminTokenLengthMin} characters`, remedy);
+    }
+    if (report.namesOf([...path, 'token']).length === 0) {
+      report.warn([...path, 'token'], 'stands in clear text', 'Put the value in a variable or a file');
+    }
+  }
 }
 
 type DraftProvider = NonNullable<NonNullable<NonNullable<DraftFile['auth']>['bearer']>[number]>;

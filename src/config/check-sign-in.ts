@@ -26,6 +26,7 @@ export function checkSignIn(draft: DraftFile, report: Report): void {
   for (const key of ['maxAge', 'idleTimeout'] as const) checkLength(report, ['auth', 'session', key], session?.[key]);
   checkSecrets(report, session?.secret);
   checkAdmins(report, admins, names);
+  warnOfSharedAdmins(draft, report);
   if (names.length === 0) return;
   checkNeeds(draft, report);
   if (!report.isWritten(['auth', 'allow']) || allow === undefined) return;
@@ -90,6 +91,13 @@ function checkAdmins(report: Report, admins: readonly (string | undefined)[] | u
 }
 
 const endpoints = ['authorizationUrl', 'tokenUrl', 'userinfoUrl'] as const;
+
+/** On an origin that is shared with upstreams, their scripts ask with the session of whoever looks at them. */
+function warnOfSharedAdmins({ auth }: DraftFile, report: Report): void {
+  if ((auth?.admins ?? []).length === 0 || report.isWritten(['server', 'portalUrl'])) return;
+  const message = 'share an origin with the upstreams, whose scripts can do there what operators may';
+  report.warn(['auth', 'admins'], message, 'Give the pages of the gateway a host of their own in server.portalUrl');
+}
 
 /** What each kind of provider would ignore. */
 const uselessWith = {

@@ -134,6 +134,12 @@ export interface SignIn {
   readonly admins: readonly { readonly provider: string; readonly email: string }[];
 }
 
+/** What a program shows at the admin API, and what the ledger calls it. */
+export interface AdminToken {
+  readonly name: string;
+  readonly token: string;
+}
+
 /** An issuer of JWT access tokens. */
 export interface BearerIssuer {
   /** As its tokens name it. */
@@ -196,6 +202,7 @@ export interface Config {
   readonly auth: {
     /** Lower case, in the order in which they are looked at. */
     readonly apiKeys: { readonly headers: readonly string[] };
+    readonly adminTokens: readonly AdminToken[];
     readonly bearer: readonly BearerIssuer[];
     /** Null where no provider is asked about tokens. */
     readonly introspection: IntrospectionEndpoint | null;

@@ -41,6 +41,7 @@ export function normalise(file: ConfigFile, { env, readFile }: Sources): Config 
     topUpUrl: file.topUpUrl === undefined ? null : new URL(file.topUpUrl).href,
     auth: {
       apiKeys: { headers: [...new Set(file.auth.apiKeys.headers.map((name) => name.toLowerCase()))] },
+      adminTokens: file.auth.adminTokens,
       bearer: file.auth.bearer.flatMap(normaliseIssuer),
       introspection: file.auth.bearer.map(normaliseIntrospection).find((endpoint) => endpoint !== null) ?? null,
       signIn: normaliseSignIn(file.auth),

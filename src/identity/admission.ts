@@ -13,6 +13,6 @@ export function mayEnter(signIn: SignIn, provider: string, email: string | null)
 }
 
 /** Whether the address is one of an operator's, at this provider. */
-function isAdmin({ admins }: Pick<SignIn, 'admins'>, provider: string, email: string | null): boolean {
+export function isAdmin({ admins }: Pick<SignIn, 'admins'>, provider: string, email: string | null): boolean {
   return email !== null && admins.some((admin) => admin.provider === provider && admin.email === email.toLowerCase());
 }

@@ -14,7 +14,7 @@ import {
   touchSession,
 } from '../store/sessions.ts';
 import type { Change } from '../store/sync/exchange.ts';
-import { mayEnter } from './admission.ts';
+import { isAdmin, mayEnter } from './admission.ts';
 import { KnownCallers } from './known-callers.ts';
 import { cookieName, isMadeBy, isNavigation, isNotForeign, newSessionId, sessionIdIn } from './session-cookie.ts';
 
@@ -97,6 +97,17 @@ export class Sessions {
   /** Who has signed in, or null. At once when that is known, else a promise that rejects as look-ups do. */
   find(id: string): CallerIdentity | null | Promise<CallerIdentity | null> {
     return id === '' ? null : this.#known.find(this.hashOf(id), id);
+  }
+
+  /** The operator whose session this is, as `provider:address`, or null. Asked anew each time. Rejects as look-ups do. */
+  async findOperator(id: string): Promise<string | null> {
+    const caller = await this.find(id);
+    if (caller === null || caller.isBlocked) return null;
+    const { db, signIn } = this.#options;
+    const session = await findSession(db, this.hashOf(id), signIn.idleTimeout + this.#slackMs);
+    if (session === null || session.isBlocked) return null;
+    const { provider, vouchedEmail } = session;
+    return isAdmin(signIn, provider, vouchedEmail) ? `${provider}:${vouchedEmail?.toLowerCase()}` : null;
   }
 
   /** Begins a session and gives what its cookie is to hold. `replaced` is what the browser had before. */

@@ -14,6 +14,7 @@ const optional = '~optional';
 const makers = {
   String: (options?: Options) => ({ type: 'string', ...options }),
   Integer: (options?: Options) => ({ type: 'integer', ...options }),
+  Number: (options?: Options) => ({ type: 'number', ...options }),
   Boolean: (options?: Options) => ({ type: 'boolean', ...options }),
   Null: () => ({ type: 'null' }),
   Enum: (values: readonly string[], options?: Options) => ({ enum: values, ...options }),

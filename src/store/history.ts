@@ -2,8 +2,8 @@
 // every balance. Reads only. Each read is bounded: pages go by keyset, the audit by batches of users.
 
 import { setImmediate } from 'node:timers/promises';
-import { sql } from 'kysely';
-import { type Db, isPostgres, type LedgerKind } from './database.ts';
+import { type Selectable, sql } from 'kysely';
+import { type Db, isPostgres, type LedgerKind, type Tables } from './database.ts';
 
 /** A ledger entry. Times are RFC 3339 in UTC. */
 export interface LedgerEntry {
@@ -27,6 +27,8 @@ export interface LedgerPage {
   /** Older than this entry. */
   readonly before?: string | undefined;
   readonly kind?: LedgerKind | undefined;
+  readonly route?: string | undefined;
+  readonly keyId?: string | undefined;
   /** Booked in [from, to), RFC 3339 in UTC. */
   readonly from?: string | undefined;
   readonly to?: string | undefined;
@@ -37,28 +39,37 @@ export interface LedgerPage {
 export async function listLedger(
   db: Db,
   userId: string,
-  { before, kind, from, to, limit }: LedgerPage,
+  { before, kind, route, keyId, from, to, limit }: LedgerPage,
 ): Promise<LedgerEntry[]> {
   let query = db.selectFrom('ledger').selectAll().where('user_id', '=', userId);
   if (before !== undefined) query = query.where('id', '<', before);
   if (kind !== undefined) query = query.where('kind', '=', kind);
+  if (route !== undefined) query = query.where('route', '=', route);
+  if (keyId !== undefined) query = query.where('key_id', '=', keyId);
   if (from !== undefined) query = query.where('created_at', '>=', from);
   if (to !== undefined) query = query.where('created_at', '<', to);
   const rows = await query.orderBy('id', 'desc').limit(limit).execute();
-  return rows.map(({ user_id: _, key_id: keyId, request_id: requestId, created_at: createdAt, ...entry }) => ({
-    ...entry,
-    keyId,
-    requestId,
-    createdAt,
-  }));
+  return rows.map(entryOf);
+}
+
+/** One entry of a user's ledger, or null. */
+export async function findEntry(db: Db, userId: string, id: string): Promise<LedgerEntry | null> {
+  const own = db.selectFrom('ledger').selectAll().where('user_id', '=', userId).where('id', '=', id);
+  const row = await own.executeTakeFirst();
+  return row === undefined ? null : entryOf(row);
+}
+
+function entryOf({ user_id: _, ...row }: Selectable<Tables['ledger']>): LedgerEntry {
+  const { key_id: keyId, request_id: requestId, created_at: createdAt, ...entry } = row;
+  return { keyId, requestId, createdAt, ...entry };
 }
 
 /** What totals are grouped by. */
-export type UsageKey = 'route' | 'user' | 'day';
+export type UsageKey = 'route' | 'user' | 'day' | 'hour';
 
 /** Totals of calls. */
 export interface Usage {
-  /** The route's name, the user's id or the day (YYYY-MM-DD, UTC). */
+  /** The route's name, the user's id, the day (YYYY-MM-DD) or the hour (RFC 3339), in UTC. */
   readonly key: string;
   readonly calls: number;
   readonly charged: number;
@@ -90,8 +101,8 @@ export async function sumUserUsage(
   userId: string,
   { bucket, isByRoute, from, to, limit }: UsageQuery,
 ): Promise<UserUsage[]> {
-  const hour = isPostgres(db) ? sql<string>`to_char(hour, 'YYYY-MM-DD"T"HH24:MI:SS".000Z"')` : sql<string>`hour`;
-  const start = bucket === 'hour' ? hour : sql<string>`${keyExpression(db, 'day')} || 'T00:00:00.000Z'`;
+  const start =
+    bucket === 'hour' ? keyExpression(db, 'hour') : sql<string>`${keyExpression(db, 'day')} || 'T00:00:00.000Z'`;
   const route = isByRoute ? sql<string | null>`route` : sql<string | null>`NULL`;
   const query = db
     .selectFrom('usage_hourly')
@@ -105,7 +116,7 @@ export async function sumUserUsage(
   return split.limit(limit).execute();
 }
 
-/** Totals over the hours that begin in [from, to), RFC 3339 in UTC, at most `limit` rows; days by date, the rest by calls. */
+/** Totals over the hours that begin in [from, to), RFC 3339 in UTC, at most `limit` rows; times in their order, the rest by calls. */
 export async function sumUsage(
   db: Db,
   { by, from, to, limit }: { by: UsageKey; from?: string | undefined; to?: string | undefined; limit: number },
@@ -117,7 +128,7 @@ export async function sumUsage(
     .groupBy(key);
   if (from !== undefined) query = query.where('hour', '>=', from);
   if (to !== undefined) query = query.where('hour', '<', to);
-  const ordered = by === 'day' ? query.orderBy(key) : query.orderBy('calls', 'desc').orderBy(key);
+  const ordered = by === 'day' || by === 'hour' ? query.orderBy(key) : query.orderBy('calls', 'desc').orderBy(key);
   return ordered.limit(limit).execute();
 }
 
@@ -133,6 +144,9 @@ function totals() {
 function keyExpression(db: Db, by: UsageKey) {
   if (by === 'route') return sql<string>`route`;
   if (by === 'user') return sql<string>`user_id`;
+  if (by === 'hour') {
+    return isPostgres(db) ? sql<string>`to_char(hour, 'YYYY-MM-DD"T"HH24:MI:SS".000Z"')` : sql<string>`hour`;
+  }
   return isPostgres(db) ? sql<string>`to_char(hour, 'YYYY-MM-DD')` : sql<string>`substr(hour, 1, 10)`;
 }
 

@@ -20,6 +20,22 @@ export async function registerInstance(db: Db, id: string): Promise<void> {
     .execute();
 }
 
+/** The living instances with what they have reserved, the oldest first. */
+export async function describeInstances(db: Db) {
+  return db
+    .selectFrom('instances as i')
+    .leftJoin('leases as l', 'l.instance', 'i.id')
+    .select(['i.id', 'i.started_at as startedAt', 'i.seq as messages'])
+    .select((column) => [
+      column.fn.count<number>('l.user_id').as('leases'),
+      sql<number>`coalesce(sum(l.amount), 0)`.as('leasedCredits'),
+    ])
+    .where(sql<boolean>`NOT i.fenced`)
+    .groupBy(['i.id', 'i.started_at', 'i.seq'])
+    .orderBy('i.started_at')
+    .execute();
+}
+
 /** Where a living instance stands; null for one that is fenced or not known. */
 export async function seqOfInstance(db: Db, id: string): Promise<number | null> {
   const living = db.selectFrom('instances').select('seq').where('id', '=', id).where(sql<boolean>`NOT fenced`);

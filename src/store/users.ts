@@ -1,7 +1,7 @@
 // Users: who owns a balance. Everything about them that moves no credits, but for the credits that they begin with.
 
 import { createId } from '@paralleldrive/cuid2';
-import { type Selectable, type SqlBool, sql } from 'kysely';
+import { type RawBuilder, type Selectable, type SqlBool, sql } from 'kysely';
 import { v7 as uuidv7 } from 'uuid';
 import { type Db, isPostgres, type Tables, type Trx } from './database.ts';
 import { Refusal } from './refusal.ts';
@@ -80,18 +80,61 @@ export async function findUser(db: Db, reference: string): Promise<User> {
   return userOf(row);
 }
 
+/** A user by the id. Refuses USER_NOT_FOUND. */
+export async function getUser(db: Db, id: string): Promise<User> {
+  const row = await db.selectFrom('users').select(columns).where('id', '=', id).executeTakeFirst();
+  if (row === undefined) throw notFound(id);
+  return userOf(row);
+}
+
 /** A page of users in the order of their ids, of those whose id, name or e-mail holds `search`, in any case. */
 export async function listUsers(
   db: Db,
   { search, after = '', limit }: { search?: string | undefined; after?: string | undefined; limit: number },
 ): Promise<User[]> {
-  let query = db.selectFrom('users').select(columns).where('id', '>', after);
-  if (search !== undefined) {
-    const pattern = `%${search.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`;
-    query = query.where(sql<SqlBool>`(lower(id) LIKE ${pattern} ESCAPE '\\' OR lower(name) LIKE ${pattern} ESCAPE '\\'
-      OR lower(email) LIKE ${pattern} ESCAPE '\\')`);
-  }
+  const query = db.selectFrom('users').select(columns).where('id', '>', after).where(holds(search));
   return (await query.orderBy('id').limit(limit).execute()).map(userOf);
+}
+
+function holds(search: string | undefined) {
+  if (search === undefined) return sql<SqlBool>`true`;
+  const pattern = `%${search.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`;
+  return sql<SqlBool>`(lower(id) LIKE ${pattern} ESCAPE '\\' OR lower(name) LIKE ${pattern} ESCAPE '\\'
+    OR lower(email) LIKE ${pattern} ESCAPE '\\')`;
+}
+
+/** What users can be sorted by. */
+export type UserOrder = 'created' | 'email' | 'name' | 'credits';
+
+/** Where a page of sorted users begins: after the user with this id, who stands at this place in the order. */
+export interface UserPlace {
+  readonly key: string | number;
+  readonly id: string;
+}
+
+/** A page of sorted users, each with its place. */
+export async function listUsersBy(
+  db: Db,
+  order: { readonly by: UserOrder; readonly isDescending: boolean },
+  { search, after, limit }: { search?: string | undefined; after?: UserPlace | undefined; limit: number },
+): Promise<(User & { readonly place: UserPlace })[]> {
+  const key = orderKey(db, order.by);
+  const direction = order.isDescending ? 'desc' : 'asc';
+  let query = db.selectFrom('users').select(columns).select(key.as('key')).where(holds(search));
+  if (after !== undefined) {
+    const beyond = sql.raw(order.isDescending ? '<' : '>');
+    query = query.where(sql<SqlBool>`(${key}, id) ${beyond} (${after.key}, ${after.id})`);
+  }
+  const rows = await query.orderBy(key, direction).orderBy('id', direction).limit(limit).execute();
+  return rows.map(({ key, ...row }) => ({ ...userOf(row), place: { key, id: row.id } }));
+}
+
+function orderKey(db: Db, by: UserOrder): RawBuilder<string | number> {
+  if (by === 'credits') return sql<number>`credits`;
+  if (by === 'email') return sql<string>`coalesce(lower(email), '')`;
+  if (by === 'name') return sql<string>`lower(name)`;
+  // As exact as it is told: what was left out would be passed over on the next page.
+  return isPostgres(db) ? sql<string>`date_trunc('milliseconds', created_at)` : sql<string>`created_at`;
 }
 
 /** Keeps others from what is done under the lock of a user, until the end of the transaction. On SQLite it has locked everything. */

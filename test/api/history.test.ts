@@ -6,8 +6,15 @@ import { until } from '../helpers/until.ts';
 
 const routes = '  - { path: /, upstream: api }\n  - { path: /dear, name: dear, upstream: api, cost: 7 }';
 
+interface Entry {
+  readonly id: string;
+  readonly kind: string;
+  readonly amount: number;
+  readonly keyId: string | null;
+}
+
 interface Page {
-  readonly entries: readonly { readonly id: string; readonly kind: string; readonly amount: number }[];
+  readonly entries: readonly Entry[];
   readonly next: string | null;
 }
 
@@ -33,6 +40,23 @@ for (const dialect of dialects) {
     t.match(whole.entries[2], { note: 'sorry' });
     t.notMatch(JSON.stringify(whole), 'ops', 'who moved them stays with the operator');
     t.equal(whole.next, null);
+
+    t.same((await ledger('?route=dear')).entries, [whole.entries[0]]);
+    t.same((await ledger(`?key=${whole.entries[0]?.keyId}`)).entries, whole.entries.slice(0, 2));
+    t.same((await ledger('?key=key_x')).entries, []);
+
+    const place = '/_tollgate/api/ledger/';
+    const receipt = await gate.call(key, place + whole.entries[0]?.id);
+    t.same(await receipt.json(), whole.entries[0], 'a receipt says what the page says');
+    const strange = await gate.newKey('v', 100);
+    for (const [credential, id] of [
+      [strange, whole.entries[0]?.id],
+      [key, '01a20f42-04f4-723f-8f81-1081fb509750'],
+      [key, '%00'],
+    ] as const) {
+      const { status, headers } = await gate.call(credential, place + id);
+      t.same([status, headers.get('x-tollgate-error')], [404, 'TG_ENTRY_NOT_FOUND']);
+    }
 
     const first = await ledger('?limit=3');
     const second = await ledger(`?limit=3&cursor=${first.next}`);

@@ -38,7 +38,13 @@ t.test('the smallest file works, and every default is the documented one', async
     plans: { Basic: { startingCredits: 5000 } },
     defaultPlan: 'Basic',
     topUpUrl: null,
-    auth: { apiKeys: { headers: ['authorization', 'x-api-key'] }, bearer: [], introspection: null, signIn: null },
+    auth: {
+      apiKeys: { headers: ['authorization', 'x-api-key'] },
+      adminTokens: [],
+      bearer: [],
+      introspection: null,
+      signIn: null,
+    },
     cors: null,
     upstreams: {
       api: { name: 'api', url: 'http://127.0.0.1:4000', ...settings, tls: { ca: null, insecureSkipVerify: false } },

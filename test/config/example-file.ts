@@ -13,6 +13,7 @@ export const exampleEnv = {
   GOOGLE_SECRET: 'google-0123',
   GITHUB_SECRET: 'github-0123',
   WORK_SECRET: 'work-0123',
+  ADMIN_TOKEN: 'an-admin-token-of-32-characters-or-more',
   SESSION_SECRET: 'a-secret-of-32-characters-or-more',
 };
 

@@ -44,6 +44,7 @@ t.test('the example with every section active says what it means', async (t) => 
     shutdownTimeout: 25_000,
   });
   t.same(config.cors, { origins: ['https://app.example.com'], headers: ['*'], maxAgeSeconds: 600 });
+  t.same(config.auth.adminTokens, [{ name: 'billing', token: exampleEnv.ADMIN_TOKEN }]);
   t.match(config.auth.bearer, [{ audience: ['https://api.example.com'], leeway: 30_000, requireType: false }]);
   t.same(
     config.auth.signIn?.providers.map(({ name, kind, issuer }) => [name, kind, issuer]),

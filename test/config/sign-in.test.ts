@@ -264,6 +264,16 @@ t.test('an admin of a provider that is not there is refused', async (t) => {
   ]);
 });
 
+t.test('admins on an origin that they share with upstreams are warned of', async (t) => {
+  const told = (admins: string, portal = '') =>
+    complaintsOf(signInFile({ google: '' }, { auth: `admins: [${admins}]`, server: behindProxy + portal }));
+  const own = ', portalUrl: https://account.example.com';
+  const shared = /^auth\.admins share an origin with the upstreams, .* server\.portalUrl\.$/;
+  t.match(told('google:ops@example.com'), [shared]);
+  t.same(told('google:ops@example.com', own), []);
+  t.same(told(''), []);
+});
+
 t.test('keys that a provider would ignore are refused', async (t) => {
   const told = (name: string, keys: string) =>
     complaintsOf(signInFile({ [name]: keys })).map((said) => said.replace(`auth.providers.${name}.`, ''));

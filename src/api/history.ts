@@ -1,0 +1,122 @@
+// What happened to the credits of one user, and what was used: callers ask about themselves, operators about anybody.
+
+import type { FastifyContextConfig, FastifyInstance, FastifyRequest } from 'fastify';
+import { TollgateError } from '../errors.ts';
+import { type Static, Type } from '../schema/type.ts';
+import type { Db } from '../store/database.ts';
+import { findEntry, listLedger, sumUserUsage } from '../store/history.ts';
+import { momentOf, time, usageRange } from './times.ts';
+
+/** Whose history is answered about, and where. */
+export interface HistoryPlace {
+  /** What the paths begin with. */
+  readonly path: string;
+  /** How the routes are marked. */
+  readonly marks: { readonly config?: FastifyContextConfig };
+  /** Whether it is told who moved the credits. */
+  readonly isForOperators: boolean;
+  userOf(request: FastifyRequest): string | Promise<string>;
+}
+
+const count = Type.Integer({ minimum: 0 });
+const text = Type.Union([Type.String(), Type.Null()]);
+const kinds = ['signup', 'charge', 'grant', 'topup', 'refund', 'adjustment'] as const;
+const idPattern = '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$';
+
+const facts = {
+  id: Type.String(),
+  kind: Type.Enum([...kinds]),
+  amount: Type.Integer({ description: 'Signed.' }),
+  route: text,
+  keyId: text,
+  requestId: text,
+  status: Type.Union([Type.Integer(), Type.Null()]),
+  note: text,
+  createdAt: Type.String(),
+};
+/** Who moved the credits stays with the operator. */
+const entryForCallers = Type.Object(facts);
+const entryForOperators = Type.Object({ ...facts, actor: text });
+
+/** Answers about the ledger, page by page and one entry at a time, and about use. */
+export function answerAboutHistory(app: FastifyInstance, db: Db, place: HistoryPlace): void {
+  ledger(app, db, place);
+  entry(app, db, place);
+  usage(app, db, place);
+}
+
+function ledger(app: FastifyInstance, db: Db, { path, marks, isForOperators, userOf }: HistoryPlace): void {
+  const querystring = Type.Object({
+    cursor: Type.Optional(Type.String({ pattern: idPattern })),
+    limit: Type.Integer({ default: 50, minimum: 1, maximum: 200 }),
+    kind: Type.Optional(Type.Enum([...kinds])),
+    route: Type.Optional(Type.String({ maxLength: 256, pattern: '^[ -~]+$' })),
+    key: Type.Optional(Type.String({ maxLength: 64, pattern: '^\\w+$', description: 'The id of a key.' })),
+    from: time('Booked then or later.'),
+    to: time('Booked before.'),
+  });
+  const shown = isForOperators ? entryForOperators : entryForCallers;
+  const page = Type.Object({ entries: Type.Array(shown), next: text });
+  app.get<{ Querystring: Static<typeof querystring> }>(`${path}/ledger`, {
+    ...marks,
+    schema: { querystring, response: { 200: page } },
+    handler: async (request) => {
+      const { cursor: before, limit, kind, route, key, from, to } = request.query;
+      const range = { from: momentOf(from), to: momentOf(to) };
+      const wanted = { before, kind, route, keyId: key, ...range, limit: limit + 1 };
+      const found = await listLedger(db, await userOf(request), wanted);
+      const entries = found.slice(0, limit);
+      return { entries, next: found.length > limit ? (entries.at(-1)?.id ?? null) : null };
+    },
+  });
+}
+
+function entry(app: FastifyInstance, db: Db, { path, marks, isForOperators, userOf }: HistoryPlace): void {
+  app.get<{ Params: { entryId: string } }>(`${path}/ledger/:entryId`, {
+    ...marks,
+    schema: { response: { 200: isForOperators ? entryForOperators : entryForCallers } },
+    handler: async (request) => {
+      const { entryId } = request.params;
+      const user = await userOf(request);
+      const found = new RegExp(idPattern).test(entryId) ? await findEntry(db, user, entryId) : null;
+      if (found === null) throw new TollgateError('TG_ENTRY_NOT_FOUND');
+      return found;
+    },
+  });
+}
+
+const usageRowsMax = 1_000;
+
+function usage(app: FastifyInstance, db: Db, { path, marks, userOf }: HistoryPlace): void {
+  const querystring = Type.Object({
+    from: time('Hours from then on. By default 30 days before `to`.'),
+    to: time('Hours before then. By default now.'),
+    bucket: Type.Enum(['hour', 'day'], { default: 'day' }),
+    by: Type.Optional(Type.Enum(['route'])),
+  });
+  const row = Type.Object({
+    start: Type.String(),
+    route: text,
+    calls: count,
+    charged: count,
+    failed: count,
+    refused: count,
+  });
+  const answer = Type.Object({
+    from: Type.String(),
+    to: Type.String(),
+    rows: Type.Array(row),
+    hasMore: Type.Boolean({ description: 'Whether there are more rows than one answer has. Ask for a shorter range.' }),
+  });
+  app.get<{ Querystring: Static<typeof querystring> }>(`${path}/usage`, {
+    ...marks,
+    schema: { querystring, response: { 200: answer } },
+    handler: async (request) => {
+      const { bucket, by, ...asked } = request.query;
+      const { from, to } = usageRange(asked);
+      const wanted = { bucket, isByRoute: by === 'route', from, to, limit: usageRowsMax + 1 };
+      const found = await sumUserUsage(db, await userOf(request), wanted);
+      return { from, to, rows: found.slice(0, usageRowsMax), hasMore: found.length > usageRowsMax };
+    },
+  });
+}
