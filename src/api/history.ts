@@ -63,10 +63,7 @@ function ledger(app: FastifyInstance, db: Db, { path, marks, isForOperators, use
     handler: async (request) => {
       const { cursor: before, limit, kind, route, key, from, to } = request.query;
       const range = { from: momentOf(from), to: momentOf(to) };
-      const wanted = { before, kind, route, keyId: key, ...range, limit: limit + 1 };
-      const found = await listLedger(db, await userOf(request), wanted);
-      const entries = found.slice(0, limit);
-      return { entries, next: found.length > limit ? (entries.at(-1)?.id ?? null) : null };
+      return listLedger(db, await userOf(request), { before, kind, route, keyId: key, ...range, limit });
     },
   });
 }

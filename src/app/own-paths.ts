@@ -44,13 +44,16 @@ export async function registerOwnPaths(
   const { adminTokens: tokens, signIn, apiKeys } = config.auth;
   if (tokens.length === 0 && (signIn === null || signIn.admins.length === 0)) return;
   const { identities, meter, ...rest } = parts;
-  const operators = new Operators({ tokens, sessions: identities.callers.sessions, keyFields: apiKeys.headers });
+  const isStoreUp = () => meter.isStoreUp;
+  const { sessions } = identities.callers;
+  const terms = { tokens, sessions, keyFields: apiKeys.headers, failures: means.failures, isStoreUp };
+  const operators = new Operators(terms);
   // Most starts have no use for it.
   const { adminApi } = await import('../api/admin/admin.ts');
   await app.register(adminApi, {
     ...{ ...rest, meter, generateKey, plans: config.plans, defaultPlan: config.defaultPlan },
-    findOperator: (request) => operators.find(request.raw),
-    prepare: (scope) => prepareOwnPaths(scope, () => meter.isStoreUp),
+    findOperator: (request) => operators.find(request.raw, means.visitorOf(request).address),
+    prepare: (scope) => prepareOwnPaths(scope, isStoreUp),
   });
 }
 

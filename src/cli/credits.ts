@@ -46,7 +46,9 @@ const grant: Command<GrantInput> = {
   options: [
     new Option('--kind <kind>', 'what the ledger calls it').choices(['grant', 'topup', 'refund']).default('grant'),
     noteOption(),
-    new Option('--idempotency-key <key>', 'the same key again grants nothing again').argParser(parseText),
+    new Option('--idempotency-key <key>', 'the same key again, within 30 days, grants nothing again').argParser(
+      parseText,
+    ),
   ],
   examples: [
     'credits grant ann@example.com 500 --note "welcome back"',

@@ -22,9 +22,7 @@ const ledger: Command<{ user: string; limit: number; before?: string }> = {
     withStore(context, async ({ db }) => {
       const { listLedger } = await import('../store/history.ts');
       const { findUser } = await import('../store/users.ts');
-      const found = await listLedger(db, (await findUser(db, user)).id, { before, limit: limit + 1 });
-      const entries = found.slice(0, limit);
-      const next = found.length > limit ? (entries.at(-1)?.id ?? null) : null;
+      const { entries, next } = await listLedger(db, (await findUser(db, user)).id, { before, limit });
       const headings = ['time', 'kind', 'amount', 'route', 'status', 'actor', 'note', 'entry'];
       const rows = entries.map((entry) => [
         entry.createdAt,

@@ -93,8 +93,10 @@ function checkAdmins(report: Report, admins: readonly (string | undefined)[] | u
 const endpoints = ['authorizationUrl', 'tokenUrl', 'userinfoUrl'] as const;
 
 /** On an origin that is shared with upstreams, their scripts ask with the session of whoever looks at them. */
-function warnOfSharedAdmins({ auth }: DraftFile, report: Report): void {
-  if ((auth?.admins ?? []).length === 0 || report.isWritten(['server', 'portalUrl'])) return;
+function warnOfSharedAdmins({ auth, server }: DraftFile, report: Report): void {
+  if ((auth?.admins ?? []).length === 0) return;
+  const { publicUrl, portalUrl } = server ?? {};
+  if (report.isWritten(['server', 'portalUrl']) && portalUrl !== publicUrl) return;
   const message = 'share an origin with the upstreams, whose scripts can do there what operators may';
   report.warn(['auth', 'admins'], message, 'Give the pages of the gateway a host of their own in server.portalUrl');
 }

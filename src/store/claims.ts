@@ -5,7 +5,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { v7 as uuidv7 } from 'uuid';
 import type { Booking } from './credits.ts';
-import type { Db, Trx } from './database.ts';
+import { type Db, isPostgres, type Trx } from './database.ts';
 import { Refusal } from './refusal.ts';
 
 /** A request and the key by which it is known. */
@@ -22,6 +22,9 @@ export interface Claim {
   /** The id of the ledger entry. */
   readonly entryId: string;
 }
+
+/** `isRepeat`: it was booked before. */
+export type Booked = Booking & { readonly isRepeat: boolean };
 
 /** A claim without an answer that is so old is of one who has died. */
 const claimMaxMs = 10_000;
@@ -40,45 +43,63 @@ export async function bookOnce(
   request: ClaimedRequest,
   book: (claim: Claim) => Promise<Booking>,
   { waitMs = 0 } = {},
-): Promise<Booking & { readonly isRepeat: boolean }> {
+): Promise<Booked> {
   const untilMs = performance.now() + waitMs;
+  await clearOld(db);
   for (;;) {
     const found = await claimOrAnswer(db, request);
-    if ('entryId' in found) return { ...(await carryOut(db, found, book)), isRepeat: false };
-    if (found.answer !== null) return { ...(JSON.parse(found.answer) as Booking), isRepeat: true };
-    if (performance.now() >= untilMs) {
-      throw new Refusal('IDEMPOTENCY_KEY_BUSY', `The request with the key ${JSON.stringify(request.key)} is under way`);
-    }
+    if ('entryId' in found) return carryOut(db, found, book);
+    if (found.answer !== null) return { ...found.answer, isRepeat: true };
+    if (performance.now() >= untilMs) throw busy(request.key);
     await setTimeout(pollMs);
   }
 }
 
-/** Keeps what a claimed request is answered, in the transaction that books it. */
-export async function keepAnswer(trx: Trx, { key }: Claim, booking: Booking): Promise<void> {
-  await trx
+/**
+ * Keeps what a claimed request is answered, in the transaction that books it: of several who have the claim one can, and of
+ * none whose claim was freed. Refuses IDEMPOTENCY_KEY_BUSY, with which the booking is undone.
+ */
+export async function keepAnswer(trx: Trx, { key, entryId }: Claim, booking: Booking): Promise<void> {
+  const own = trx
     .updateTable('idempotency_keys')
     .set({ answer: JSON.stringify(booking) })
-    .where('key', '=', key)
-    .execute();
+    .where('key', '=', key);
+  const kept = await own.where('entry_id', '=', entryId).where('answer', 'is', null).executeTakeFirstOrThrow();
+  if (kept.numUpdatedRows !== 1n) throw busy(key);
 }
 
-async function carryOut(db: Db, claim: Claim, book: (claim: Claim) => Promise<Booking>): Promise<Booking> {
+async function carryOut(db: Db, claim: Claim, book: (claim: Claim) => Promise<Booking>): Promise<Booked> {
   try {
-    return await book(claim);
+    return { ...(await book(claim)), isRepeat: false };
   } catch (error) {
+    // Somebody who was taken for dead may have booked it meanwhile, which may be why it was refused here.
+    const row = await db.selectFrom('idempotency_keys').selectAll().where('key', '=', claim.key).executeTakeFirst();
+    if (row?.entry_id === claim.entryId && row.answer !== null) return { ...answerIn(row.answer), isRepeat: true };
     // What failed otherwise may be done all the same: its claim stays, and keeps the id of the entry.
     if (error instanceof Refusal) await giveUp(db, claim);
     throw error;
   }
 }
 
+async function giveUp(db: Db, { key, entryId }: Claim): Promise<void> {
+  const own = db.deleteFrom('idempotency_keys').where('key', '=', key).where('entry_id', '=', entryId);
+  await own.where('answer', 'is', null).execute();
+}
+
+function answerIn(text: string): Booking {
+  return JSON.parse(text) as Booking;
+}
+
+function busy(key: string): Refusal {
+  return new Refusal('IDEMPOTENCY_KEY_BUSY', `The request with the key ${JSON.stringify(key)} is under way`);
+}
+
 async function claimOrAnswer(
   db: Db,
   { key, userId, request }: ClaimedRequest,
-): Promise<Claim | { answer: string | null }> {
+): Promise<Claim | { answer: Booking | null }> {
   const now = new Date().toISOString();
   const entryId = uuidv7();
-  await clearOld(db);
   const { numInsertedOrUpdatedRows } = await db
     .insertInto('idempotency_keys')
     .values({ key, user_id: userId, request, entry_id: entryId, created_at: now })
@@ -95,12 +116,8 @@ async function claimOrAnswer(
     );
   }
   const isLeft = earlier.answer === null && Date.parse(earlier.created_at) + claimMaxMs < Date.now();
-  return isLeft ? takeOver(db, earlier, now) : { answer: earlier.answer };
-}
-
-async function giveUp(db: Db, { key, entryId }: Claim): Promise<void> {
-  const own = db.deleteFrom('idempotency_keys').where('key', '=', key).where('entry_id', '=', entryId);
-  await own.where('answer', 'is', null).execute();
+  if (isLeft) return takeOver(db, earlier, now);
+  return { answer: earlier.answer === null ? null : answerIn(earlier.answer) };
 }
 
 /** Of several who find it left, one takes it. Its entry keeps its id, so that it cannot be booked twice whoever lives after all. */
@@ -122,5 +139,7 @@ async function takeOver(
 async function clearOld(db: Db): Promise<void> {
   const before = new Date(Date.now() - keptDays * 86_400_000).toISOString();
   const old = db.selectFrom('idempotency_keys').select('key').where('created_at', '<', before).limit(clearedMax);
-  await db.deleteFrom('idempotency_keys').where('key', 'in', old).execute();
+  // Two that clear away the same rows would wait for each other.
+  const free = isPostgres(db) ? old.forUpdate().skipLocked() : old;
+  await db.deleteFrom('idempotency_keys').where('key', 'in', free).execute();
 }

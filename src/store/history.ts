@@ -35,21 +35,39 @@ export interface LedgerPage {
   readonly limit: number;
 }
 
-/** A page of a user's ledger, newest first. */
+/** A page looks at so many entries for those that are asked for: where few are, it is short, and the next one goes on. */
+const lookedAtMax = 5_000;
+
+/** A page of a user's ledger, newest first, and the entry `before` which the next one begins; null at the end. */
 export async function listLedger(
   db: Db,
   userId: string,
   { before, kind, route, keyId, from, to, limit }: LedgerPage,
-): Promise<LedgerEntry[]> {
-  let query = db.selectFrom('ledger').selectAll().where('user_id', '=', userId);
-  if (before !== undefined) query = query.where('id', '<', before);
+): Promise<{ entries: LedgerEntry[]; next: string | null }> {
+  const isFiltered = [kind, route, keyId, from, to].some((wanted) => wanted !== undefined);
+  let older = db.selectFrom('ledger').where('user_id', '=', userId);
+  if (before !== undefined) older = older.where('id', '<', before);
+  const newest = older.orderBy('id', 'desc');
+  const looked = newest.selectAll().limit(isFiltered ? lookedAtMax : limit + 1);
+  let query = db.selectFrom(looked.as('looked')).selectAll();
   if (kind !== undefined) query = query.where('kind', '=', kind);
   if (route !== undefined) query = query.where('route', '=', route);
   if (keyId !== undefined) query = query.where('key_id', '=', keyId);
   if (from !== undefined) query = query.where('created_at', '>=', from);
   if (to !== undefined) query = query.where('created_at', '<', to);
-  const rows = await query.orderBy('id', 'desc').limit(limit).execute();
-  return rows.map(entryOf);
+  const rows = await query
+    .orderBy('id', 'desc')
+    .limit(limit + 1)
+    .execute();
+  const entries = rows.slice(0, limit).map(entryOf);
+  if (rows.length > limit) return { entries, next: entries.at(-1)?.id ?? null };
+  if (!isFiltered) return { entries, next: null };
+  const last = await newest
+    .select('id')
+    .offset(lookedAtMax - 1)
+    .limit(1)
+    .executeTakeFirst();
+  return { entries, next: last?.id ?? null };
 }
 
 /** One entry of a user's ledger, or null. */

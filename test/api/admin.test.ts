@@ -1,14 +1,18 @@
 import t from 'tap';
 import type { ErrorCode } from '../../src/errors.ts';
-import { dialects, openAgain } from '../helpers/databases.ts';
+import { generateKey } from '../../src/identity/api-keys.ts';
+import { dialects, emptyDatabase, openAgain } from '../helpers/databases.ts';
 import { noteCredential } from '../helpers/evidence.ts';
 import { startTestGateway, type TestGateway } from '../helpers/gateways.ts';
+import { openLine } from '../helpers/lines.ts';
 import { until } from '../helpers/until.ts';
 import { startVisitedGateway } from '../helpers/visitors.ts';
 
 const path = '/_tollgate/api/admin';
 const token = noteCredential('an admin token of 32 characters!'.replaceAll(' ', '-'));
 const auth = `adminTokens: [{ name: billing, token: "${token}" }, { name: ops, token: "${token}2" }]`;
+/** What a browser says of a page of the gateway's own origin. */
+const ownPage = { 'sec-fetch-site': 'same-origin' };
 const costs7 = '  - { path: /, upstream: api, cost: 7 }';
 
 for (const dialect of dialects) {
@@ -31,8 +35,16 @@ for (const dialect of dialects) {
     t.same(await idsOf(ask, 'search=B.EXAMPLE&sort=email'), [zoe, ann]);
     t.same(await idsOf(ask, 'search=%25_'), [bob], 'what is a pattern elsewhere is text here');
     t.same(await idsOf(ask, 'search=nobody'), []);
-    for (const cursor of ['x', 'WzFd', Buffer.from('["\\u0000","a"]').toString('base64url')]) {
-      t.match(await ask('GET', `/users?sort=created&cursor=${cursor}`), { status: 400, code: 'TG_INPUT_INVALID' });
+    t.match(await ask('GET', '/users?search=%00'), { status: 400, code: 'TG_INPUT_INVALID' });
+    const { next } = (await ask('GET', '/users?sort=email&limit=1')).body;
+    for (const cursor of ['x', 'WzFd', next, madeUp('\0'), madeUp(1)]) {
+      const answer = await ask('GET', `/users?sort=created&cursor=${cursor}`);
+      t.match(answer, { status: 400, code: 'TG_INPUT_INVALID' }, String(cursor));
+    }
+    // Where times are text, this is one among others.
+    const status = dialect === 'postgres' ? 400 : 200;
+    for (const key of ['1', 'Mon 5', '+275760-09-13T00:00:00.000Z']) {
+      t.match(await ask('GET', `/users?sort=created&cursor=${madeUp(key)}`), { status }, key);
     }
   });
 
@@ -173,6 +185,41 @@ for (const dialect of dialects) {
   });
 }
 
+t.test(
+  'while the database is down, programs hear so and how the gateway stands, people that nothing is there',
+  async (t) => {
+    const test = await emptyDatabase(t, 'postgres');
+    const line = await openLine(t, new URL(test.url));
+    const database = { ...test, url: line.url };
+    const gate = await startVisitedGateway(t, 'postgres', { auth: `admins: [idp:ops@b.example], ${auth}`, database });
+    const ops = await gate.enter('ops');
+    const asOps = async () => (await ops.fetch(`${gate.url}${path}/users`, { headers: ownPage })).status;
+    const asProgram = (place: string) => gate.call(token, path + place);
+    t.same([await asOps(), (await asProgram('/users')).status], [200, 200]);
+    line.silence();
+    await until(
+      async () => (await asProgram('/users')).status,
+      (status) => status === 503,
+    );
+    t.equal(await asOps(), 404);
+    const answer = await asProgram('/status');
+    t.same([answer.status, answer.headers.get('cache-control')], [200, 'no-store']);
+    t.match(await answer.json(), { instances: null, database: { kind: 'postgres', isUp: false } });
+    await line.heal();
+    await until(asOps, (status) => status === 200);
+  },
+);
+
+t.test('who guesses is counted by address, and hears what everybody hears', async (t) => {
+  const { gate } = await startAdministered(t, 'sqlite');
+  const key = await gate.newKey('u', 1_000);
+  const guess = () => gate.call(`${token}${Math.random()}`, `${path}/users`);
+  for (let guesses = 0; guesses < 101; guesses++) t.equal((await guess()).status, 404);
+  t.equal((await gate.call(noteCredential(generateKey().key))).status, 429, 'as with any bad credential');
+  t.equal((await gate.call(token, `${path}/users`)).status, 200, 'a good one is taken from there too');
+  t.equal((await gate.call(key)).status, 200);
+});
+
 t.test('to everybody else nothing is there, whatever they show', async (t) => {
   const { gate } = await startAdministered(t, 'sqlite');
   const key = await gate.newKey('u', 20);
@@ -279,6 +326,11 @@ async function pagesOf(ask: Ask, query: string): Promise<Page['users'][number][]
     cursor = page.next;
   }
   return users;
+}
+
+/** A cursor of the usual order. */
+function madeUp(key: string | number): string {
+  return Buffer.from(JSON.stringify(['created desc', key, 'a'])).toString('base64url');
 }
 
 async function idsOf(ask: Ask, query: string): Promise<string[]> {

@@ -270,6 +270,7 @@ t.test('admins on an origin that they share with upstreams are warned of', async
   const own = ', portalUrl: https://account.example.com';
   const shared = /^auth\.admins share an origin with the upstreams, .* server\.portalUrl\.$/;
   t.match(told('google:ops@example.com'), [shared]);
+  t.match(told('google:ops@example.com', ', portalUrl: https://api.example.com'), [shared]);
   t.same(told('google:ops@example.com', own), []);
   t.same(told(''), []);
 });

@@ -1,6 +1,6 @@
 import t from 'tap';
-import { bookOnce, type Claim } from '../../src/store/claims.ts';
-import { deductUserCredits, getUserCredits, grantCredits, setCredits } from '../../src/store/credits.ts';
+import { bookOnce, type Claim, type ClaimedRequest } from '../../src/store/claims.ts';
+import { type Booking, deductUserCredits, getUserCredits, grantCredits, setCredits } from '../../src/store/credits.ts';
 import { type Db, transact } from '../../src/store/database.ts';
 import { dialects, migratedDatabase } from '../helpers/databases.ts';
 import { until } from '../helpers/until.ts';
@@ -67,20 +67,41 @@ for (const dialect of dialects) {
     const { db } = (await migratedDatabase(t, dialect)).database;
     const { id: userId } = await userWith(db, 10);
     const request = { key: 'k', userId, request: 'grant 5' };
-    const pause = withResolvers();
-    const paused = bookOnce(db, request, async (claim) => {
-      await pause.promise;
-      return grant(db, userId, 5, claim);
-    });
-    await claimIsThere(db);
-    const longAgo = new Date(Date.now() - 11_000).toISOString();
-    await db.updateTable('idempotency_keys').set({ created_at: longAgo }).execute();
+    const { pause, paused } = await pausedAfterClaim(db, request, (claim) => grant(db, userId, 5, claim));
     const { entryId } = await db.selectFrom('idempotency_keys').select('entry_id as entryId').executeTakeFirstOrThrow();
     t.match(await bookOnce(db, request, (claim) => grant(db, userId, 5, claim)), { entryId, balance: 15 });
     pause.resolve();
-    await t.rejects(paused, /unique/i);
+    t.match(await paused, { entryId, balance: 15, isRepeat: true }, 'who is late hears what was booked');
     t.equal(await getUserCredits(db, userId), 15);
     t.match(await bookOnce(db, request, notAgain), { entryId, balance: 15, isRepeat: true });
+  });
+
+  t.test(
+    `${dialect}: who was taken for dead hears that the other has booked, and not that it was refused`,
+    async (t) => {
+      const { db } = (await migratedDatabase(t, dialect)).database;
+      const { id: userId } = await userWith(db, 10);
+      const request = { key: 'k', userId, request: 'deduct 6' };
+      const deduct = (claim: Claim) => deductUserCredits(db, userId, 6, { actor, claim });
+      const { pause, paused } = await pausedAfterClaim(db, request, deduct);
+      t.match(await bookOnce(db, request, deduct), { amount: -6, balance: 4, isRepeat: false });
+      pause.resolve();
+      t.match(await paused, { amount: -6, balance: 4, isRepeat: true });
+    },
+  );
+
+  t.test(`${dialect}: whose claim was taken over and freed books nothing`, async (t) => {
+    const { db } = (await migratedDatabase(t, dialect)).database;
+    const { id: userId } = await userWith(db, 10);
+    const request = { key: 'k', userId, request: 'deduct 11' };
+    const deduct = (claim: Claim) => deductUserCredits(db, userId, 11, { actor, claim });
+    const { pause, paused } = await pausedAfterClaim(db, request, deduct);
+    await t.rejects(bookOnce(db, request, deduct), { code: 'CREDITS_INSUFFICIENT' });
+    await transact(db, (trx) => grantCredits(trx, userId, 90, { actor }));
+    pause.resolve();
+    await t.rejects(paused, { code: 'IDEMPOTENCY_KEY_BUSY' });
+    t.match(await bookOnce(db, request, deduct), { balance: 89, isRepeat: false });
+    t.same((await amountsOf(db, userId)).sort(), [-11, 10, 90]);
   });
 
   t.test(`${dialect}: answers are kept for 30 days`, async (t) => {
@@ -113,6 +134,19 @@ async function claimIsThere(db: Db): Promise<void> {
     () => db.selectFrom('idempotency_keys').selectAll().execute(),
     (claims) => claims.length === 1,
   );
+}
+
+/** A request that stands still once it is claimed, for so long that it is taken for dead. */
+async function pausedAfterClaim(db: Db, request: ClaimedRequest, book: (claim: Claim) => Promise<Booking>) {
+  const pause = withResolvers();
+  const paused = bookOnce(db, request, async (claim) => {
+    await pause.promise;
+    return book(claim);
+  });
+  await claimIsThere(db);
+  const longAgo = new Date(Date.now() - 11_000).toISOString();
+  await db.updateTable('idempotency_keys').set({ created_at: longAgo }).execute();
+  return { pause, paused };
 }
 
 /** Like Promise.withResolvers, which Node 20 does not have. */

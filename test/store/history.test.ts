@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import t from 'tap';
-import type { Db } from '../../src/store/database.ts';
+import { type Db, rowsOf } from '../../src/store/database.ts';
 import { type Difference, listLedger, lookOverBalances, sumUsage } from '../../src/store/history.ts';
 import { importUsers } from '../../src/store/import-users.ts';
 import { findUser } from '../../src/store/users.ts';
@@ -14,7 +14,8 @@ for (const dialect of dialects) {
     const user = await userWith(db, 1);
     const other = await userWith(db, 1);
     for (let i = 2; i <= 5; i++) await sql`UPDATE users SET credits = credits + ${i} WHERE id = ${user.id}`.execute(db);
-    const all = await listLedger(db, user.id, { limit: 10 });
+    const { entries: all, next } = await listLedger(db, user.id, { limit: 10 });
+    t.equal(next, null);
     t.same(
       all.map(({ id }) => id),
       all
@@ -28,8 +29,35 @@ for (const dialect of dialects) {
       { kind: 'signup', amount: 1, actor: 'test', route: null, keyId: null, requestId: null },
     );
     const first = await listLedger(db, user.id, { limit: 2 });
-    t.same([...first, ...(await listLedger(db, user.id, { limit: 9, before: first.at(-1)?.id }))], all);
-    t.equal((await listLedger(db, other.id, { limit: 9 })).length, 1);
+    const rest = await listLedger(db, user.id, { limit: 3, before: first.next ?? '' });
+    t.same([...first.entries, ...rest.entries], all);
+    t.equal(rest.next, null);
+    t.equal((await listLedger(db, other.id, { limit: 9 })).entries.length, 1);
+  });
+
+  t.test(`${dialect}: a page looks at no more than 5,000 entries, and none is left out`, async (t) => {
+    const { db } = (await migratedDatabase(t, dialect)).database;
+    const entries = Array.from({ length: 10_010 }, (_, i) => ({
+      id: `01a20f42-04f4-7000-8000-${String(i).padStart(12, '0')}`,
+      route: i % 2_000 === 0 ? 'rare' : 'usual',
+    }));
+    await sql`INSERT INTO ledger (id, user_id, kind, amount, route)
+      SELECT v.id, 'u', 'charge', -1, v.route FROM ${rowsOf(db, { id: 'text', route: 'text' }, entries)}`.execute(db);
+    const seen: string[] = [];
+    const sizes: number[] = [];
+    for (let before: string | null | undefined; before !== null; ) {
+      const page: Awaited<ReturnType<typeof listLedger>> = await listLedger(db, 'u', {
+        before,
+        route: 'rare',
+        limit: 5,
+      });
+      seen.push(...page.entries.map(({ id }) => id));
+      sizes.push(page.entries.length);
+      before = page.next;
+    }
+    const rare = entries.filter(({ route }) => route === 'rare').map(({ id }) => id);
+    t.same(seen, rare.reverse());
+    t.same(sizes, [3, 2, 1]);
   });
 
   t.test(`${dialect}: usage is summed over the hours from the first, to before the last`, async (t) => {

@@ -20,28 +20,32 @@ declare module 'fastify' {
 export interface AdminOptions extends UsersOptions, UserCreditsOptions, UserKeysOptions, StatusOptions {
   /** Who asks, by the name that the ledger has for them; null for who is no operator. */
   readonly findOperator: (request: FastifyRequest) => Promise<string | null>;
-  /** What holds for all of the gateway's own paths, once it is known that they are there. */
+  /** What holds for the gateway's own paths that need the store. */
   readonly prepare: (scope: FastifyInstance) => void;
 }
 
 /** Answers operators. */
 export async function adminApi(app: FastifyInstance, options: AdminOptions): Promise<void> {
   app.decorateRequest('operator', '');
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
     const operator = await options.findOperator(request);
     if (operator === null) throw new TollgateError('TG_ROUTE_NOT_FOUND');
     request.operator = operator;
+    reply.header('cache-control', 'no-store');
   });
-  options.prepare(app);
   app.setErrorHandler((error) => {
     throw error instanceof Refusal ? refusalOf(error) : error;
   });
-  await app.register(users, options);
-  await app.register(userCredits, options);
-  await app.register(userKeys, options);
-  await app.register(userHistory, options);
-  await app.register(totals, options);
+  // How the gateway stands is asked when it stands badly.
   await app.register(status, options);
+  await app.register(async (rest) => {
+    options.prepare(rest);
+    await rest.register(users, options);
+    await rest.register(userCredits, options);
+    await rest.register(userKeys, options);
+    await rest.register(userHistory, options);
+    await rest.register(totals, options);
+  });
 }
 
 const codes: Record<RefusalCode, ErrorCode> = {

@@ -19,14 +19,20 @@ const seconds = Type.Number({ minimum: 0 });
 
 const answer = Type.Object({
   instance: Type.String({ description: 'The one that answers, of which `calls` and `journal` are.' }),
-  instances: Type.Array(
-    Type.Object({
-      id: Type.String(),
-      startedAt: Type.String(),
-      messages: Type.Integer({ description: 'Sent to the database since the start.' }),
-      leases: Type.Integer({ description: 'Users and limited keys for which it has reserved credits.' }),
-      leasedCredits: Type.Integer(),
-    }),
+  instances: Type.Union(
+    [
+      Type.Array(
+        Type.Object({
+          id: Type.String(),
+          startedAt: Type.String(),
+          messages: Type.Integer({ description: 'Sent to the database since the start.' }),
+          leases: Type.Integer({ description: 'Users and limited keys for which it has reserved credits.' }),
+          leasedCredits: Type.Integer(),
+        }),
+      ),
+      Type.Null(),
+    ],
+    { description: 'Null while the database is down, which alone knows them.' },
   ),
   calls: Type.Object({ held: count, oldestSeconds: seconds }),
   journal: Type.Object({
@@ -49,7 +55,7 @@ export async function status(app: FastifyInstance, { db, meter, driftOf }: Statu
       const state = meter.state();
       return {
         instance: state.instance,
-        instances: await describeInstances(db),
+        instances: state.isStoreUp ? await describeInstances(db) : null,
         calls: { held: state.holdsOpen, oldestSeconds: state.oldestHoldSeconds },
         journal: {
           charges: state.unsentCharges,

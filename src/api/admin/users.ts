@@ -7,6 +7,7 @@ import { TollgateError } from '../../errors.ts';
 import { type Static, Type } from '../../schema/type.ts';
 import { getReservedCredits } from '../../store/credits.ts';
 import { type Db, transact } from '../../store/database.ts';
+import { isBadData } from '../../store/outage.ts';
 import {
   blockUser,
   createUser,
@@ -14,7 +15,6 @@ import {
   listUsersBy,
   setPlan,
   type User,
-  type UserOrder,
   type UserPlace,
   unblockUser,
 } from '../../store/users.ts';
@@ -50,7 +50,9 @@ export async function users(app: FastifyInstance, options: UsersOptions): Promis
 
 function list(app: FastifyInstance, { db }: UsersOptions): void {
   const querystring = Type.Object({
-    search: Type.Optional(Type.String({ maxLength: 254, description: 'What the id, name or address holds.' })),
+    search: Type.Optional(
+      Type.String({ maxLength: 254, pattern: '^\\P{Cc}*$', description: 'What the id, name or address holds.' }),
+    ),
     sort: Type.Enum(['created', 'email', 'name', 'credits'], { default: 'created' }),
     order: Type.Enum(['asc', 'desc'], { default: 'desc' }),
     cursor: Type.Optional(
@@ -62,29 +64,39 @@ function list(app: FastifyInstance, { db }: UsersOptions): void {
   app.get<{ Querystring: Static<typeof querystring> }>('/_tollgate/api/admin/users', {
     schema: { querystring, response: { 200: page } },
     handler: async ({ query: { search, sort, order, cursor, limit } }) => {
-      const after = cursor === undefined ? undefined : placeOf(cursor, sort);
       const by = { by: sort, isDescending: order === 'desc' };
-      const found = await listUsersBy(db, by, { search: search || undefined, after, limit: limit + 1 });
+      const after = cursor === undefined ? undefined : placeOf(cursor, `${sort} ${order}`);
+      const found = await listUsersBy(db, by, { search: search || undefined, after, limit: limit + 1 }).catch(
+        (error) => {
+          // A cursor that somebody has made up may be nothing that can be compared.
+          throw isBadData(error) ? noCursor() : error;
+        },
+      );
       const users = found.slice(0, limit);
       const last = users.at(-1);
-      const next = found.length > limit && last !== undefined ? cursorOf(last.place) : null;
+      const next = found.length > limit && last !== undefined ? cursorOf(last.place, `${sort} ${order}`) : null;
       return { users, next };
     },
   });
 }
 
-function cursorOf({ key, id }: UserPlace): string {
-  return Buffer.from(JSON.stringify([key, id])).toString('base64url');
+function cursorOf({ key, id }: UserPlace, order: string): string {
+  return Buffer.from(JSON.stringify([order, key, id])).toString('base64url');
 }
 
-function placeOf(cursor: string, by: UserOrder): UserPlace {
-  const [key, id] = membersOf(Buffer.from(cursor, 'base64url').toString());
-  const isKey = by === 'credits' ? Number.isSafeInteger(key) : typeof key === 'string' && !key.includes('\0');
-  const isId = typeof id === 'string' && !id.includes('\0');
-  if (isKey && isId && !(by === 'created' && Number.isNaN(Date.parse(String(key))))) {
-    return { key: key as UserPlace['key'], id };
-  }
-  throw new TollgateError('TG_INPUT_INVALID', { input: 'the cursor is of another order, or none' });
+function placeOf(cursor: string, order: string): UserPlace {
+  const [of, key, id] = membersOf(Buffer.from(cursor, 'base64url').toString());
+  const isKey = order.startsWith('credits ') ? Number.isSafeInteger(key) : isText(key);
+  if (of !== order || !isKey || !isText(id)) throw noCursor();
+  return { key: key as UserPlace['key'], id };
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && !value.includes('\0');
+}
+
+function noCursor(): TollgateError {
+  return new TollgateError('TG_INPUT_INVALID', { input: 'the cursor is of another order, or none' });
 }
 
 function membersOf(json: string): unknown[] {
