@@ -4,18 +4,9 @@ import { join } from 'node:path';
 import t from 'tap';
 import { isWellFormedKey } from '../../src/identity/api-keys.ts';
 import { openCommandLine } from '../helpers/command-line.ts';
-import { dialects } from '../helpers/databases.ts';
+import { dialects, everyMigration } from '../helpers/databases.ts';
 
 const actor = `cli:${userInfo().username}`;
-const migrations = [
-  '0001_the_books',
-  '0002_identities',
-  '0003_sessions',
-  '0004_by_hand',
-  '0005_audit',
-  '0006_asked_leases',
-  '0007_claims',
-];
 const plans = 'plans:\n  Gold:\n    startingCredits: 70';
 
 interface Entries {
@@ -29,7 +20,7 @@ for (const dialect of dialects) {
     const early = await run('users list');
     t.match(early, { code: 1, stdout: '', stderr: /^error: .*Run "tollgate migrate up" first\.\n$/ });
     t.same(await json('migrate up'), {
-      applied: migrations,
+      applied: everyMigration,
     });
     t.same(await json('migrate up'), { applied: [] });
     t.match(await json('migrate status'), { migrations: [{ name: '0001_the_books', appliedAt: /^\d{4}-/ }] });
@@ -43,7 +34,7 @@ for (const dialect of dialects) {
     t.match(await run('migrate down'), { code: 2, stderr: /drops .*ledger, users with every row\. Give --yes/ });
     t.match(await json('migrate down --yes'), { reverted: ['0001_the_books'], dropped: /users/ });
     t.same(await json('migrate up'), {
-      applied: migrations,
+      applied: everyMigration,
     });
     t.same(await json('users list'), { users: [], next: null });
   });
@@ -220,7 +211,7 @@ t.test(
     const { start } = await openCommandLine(t, 'sqlite');
     t.match(await start('migrate up --json').ended, {
       code: 0,
-      stdout: `${JSON.stringify({ applied: migrations })}\n`,
+      stdout: `${JSON.stringify({ applied: everyMigration })}\n`,
       stderr: '',
     });
     t.match(await start('credits show nobody --json').ended, {

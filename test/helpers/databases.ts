@@ -15,6 +15,17 @@ import { noteCredentialIn } from './evidence.ts';
 export type Dialect = 'sqlite' | 'postgres';
 export const dialects: readonly Dialect[] = ['sqlite', 'postgres'];
 
+/** In the order in which they are applied. */
+export const everyMigration = [
+  '0001_the_books',
+  '0002_identities',
+  '0003_sessions',
+  '0004_by_hand',
+  '0005_audit',
+  '0006_asked_leases',
+  '0007_claims',
+];
+
 export interface TestDatabase {
   readonly url: string;
   readonly schema: string;
