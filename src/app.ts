@@ -6,6 +6,7 @@ import type { DestinationStream, Logger } from 'pino';
 import { type Identities, openIdentities } from './app/identities.ts';
 import { meterObserver, serving } from './app/meter-terms.ts';
 import { registerOwnPaths, type VisitorOf } from './app/own-paths.ts';
+import { errorPagesOf } from './app/portal.ts';
 import type { Config } from './config/config.ts';
 import { answerError, type ErrorAnswerOptions, registerErrorHandler } from './error-handler.ts';
 import { LastKnown } from './fallback/last-known.ts';
@@ -174,6 +175,7 @@ async function createServer(config: Config, parts: Parts): Promise<FastifyInstan
   const errorAnswers: ErrorAnswerOptions = {
     topUpUrl: config.topUpUrl,
     commonFields: ({ headers }) => (cors === null ? {} : corsFields(cors, headers.origin)),
+    pageOf: errorPagesOf(config),
   };
   const app = fastify({
     loggerInstance: log,

@@ -11,6 +11,14 @@ export interface ErrorAnswerOptions {
   readonly topUpUrl: string | null;
   /** What else every answer to a request carries, such as the fields of CORS. */
   readonly commonFields: (request: FastifyRequest) => Readonly<Record<string, string>>;
+  /** What a person sees in place of a page; null where a program has asked. */
+  readonly pageOf: (error: TollgateError, request: FastifyRequest) => Promise<ErrorPage> | null;
+}
+
+/** A page that tells an error, with the fields that go with it. */
+export interface ErrorPage {
+  readonly html: string;
+  readonly fields: Readonly<Record<string, string>>;
 }
 
 /** Seconds after which a caller may try again what was refused for the moment. */
@@ -47,6 +55,19 @@ export function answerError(
     ...options.commonFields(request),
     ...fieldsOf(error, options),
   });
+  const page = options.pageOf(error, request);
+  if (page === null) return sendToProgram(error, request, reply);
+  void page.then(
+    ({ html, fields }) => reply.headers(fields).type('text/html; charset=utf-8').send(html),
+    (err) => {
+      request.log.error({ requestId: request.id, err }, 'the page of an error cannot be made');
+      sendToProgram(error, request, reply);
+    },
+  );
+  return reply;
+}
+
+function sendToProgram(error: TollgateError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (acceptsProblem(request.headers.accept ?? '')) {
     return reply.type(problemType).send(JSON.stringify(problemOf(error, request.id)));
   }

@@ -9,7 +9,7 @@ import { TollgateError } from '../src/errors.ts';
 function throwing(t: Test, error: Error, topUpUrl: string | null = null): FastifyInstance {
   const app = Fastify();
   t.teardown(() => app.close());
-  registerErrorHandler(app, { topUpUrl, commonFields: () => ({ 'x-common': 'c' }) });
+  registerErrorHandler(app, { topUpUrl, commonFields: () => ({ 'x-common': 'c' }), pageOf: () => null });
   app.all('/', () => {
     throw error;
   });
@@ -84,7 +84,7 @@ t.test('errors of others get a code of ours and keep their message to the log', 
   const lines: string[] = [];
   const app = Fastify({ logger: { stream: { write: (line: string) => lines.push(line) } } });
   t.teardown(() => app.close());
-  registerErrorHandler(app, { topUpUrl: null, commonFields: () => ({}) });
+  registerErrorHandler(app, { topUpUrl: null, commonFields: () => ({}), pageOf: () => null });
   app.post('/', () => {
     throw new Error('connect ECONNREFUSED 10.0.0.1:5432');
   });

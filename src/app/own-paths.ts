@@ -12,8 +12,10 @@ import { generateKey } from '../identity/api-keys.ts';
 import { Attempts, attemptLimits } from '../identity/attempts.ts';
 import { Operators } from '../identity/operators.ts';
 import type { Meter } from '../meter/meter.ts';
+import { portal } from '../portal/portal.ts';
 import type { Db } from '../store/database.ts';
 import { type Identities, newUserOf } from './identities.ts';
+import { signInLinksOf } from './portal.ts';
 
 export interface OwnParts {
   readonly db: Db;
@@ -42,12 +44,16 @@ export async function registerOwnPaths(
 ): Promise<void> {
   await app.register((own) => forEverybody(own, config, parts, means));
   const { adminTokens: tokens, signIn, apiKeys } = config.auth;
-  if (tokens.length === 0 && (signIn === null || signIn.admins.length === 0)) return;
   const { identities, meter, ...rest } = parts;
   const isStoreUp = () => meter.isStoreUp;
   const { sessions } = identities.callers;
   const terms = { tokens, sessions, keyFields: apiKeys.headers, failures: means.failures, isStoreUp };
   const operators = new Operators(terms);
+  await app.register(portal, {
+    ...{ ...rest, meter, config, signInLinks: signInLinksOf(config) },
+    operatorOf: (request) => operators.findSignedIn(request.raw),
+  });
+  if (tokens.length === 0 && (signIn === null || signIn.admins.length === 0)) return;
   // Most starts have no use for it.
   const { adminApi } = await import('../api/admin/admin.ts');
   await app.register(adminApi, {

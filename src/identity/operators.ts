@@ -48,6 +48,12 @@ export class Operators {
     return found;
   }
 
+  /** The same of who has signed in, where everybody may ask: those who are no operators are not counted. */
+  async findSignedIn(request: Request): Promise<string | null> {
+    const session = this.#options.sessions?.idIn(request, 'read') ?? null;
+    return session === null ? null : this.#bySession(session);
+  }
+
   #shownIn({ method, headers }: Request): { look(): string | null | Promise<string | null> } | null {
     const { keyFields, sessions } = this.#options;
     const token = tokenIn(headers);

@@ -66,6 +66,7 @@ export async function openGate(t: Test, options: GateOptions): Promise<Gate> {
   const errorAnswers = {
     topUpUrl: 'https://pay.example/',
     commonFields: ({ headers }: FastifyRequest) => (cors === null ? {} : corsFields(cors, headers.origin)),
+    pageOf: () => null,
   };
   const app = Fastify({
     forceCloseConnections: true,

@@ -135,14 +135,14 @@ function shapeViolations({ path, text }: Source): string[] {
   const name = posix.basename(path);
   const lines = text.split('\n').length - 1;
   const reexport = /^export (?:type )?\*/m.exec(text)?.index ?? null;
-  const isKebab = path.split('/').every((word) => /^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.d)?(?:\.ts)?$/.test(word));
+  const isKebab = path.split('/').every((word) => /^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.d)?(?:\.tsx?)?$/.test(word));
   const checks: [isBroken: boolean, line: number, fault: string][] = [
     [
       floorOf(part) === -1,
       1,
       `${part} is no part of the house. Move the file, or give the part a floor in house-rules.ts.`,
     ],
-    [name === 'index.ts', 1, barrelFault],
+    [/^index\.tsx?$/.test(name), 1, barrelFault],
     [reexport !== null, lineAt(text, reexport ?? 0), barrelFault],
     [/^(?:utils|types)\.ts$/.test(name), 1, `there is no ${name}. Put each thing beside its maker.`],
     [!isKebab && part !== 'migrations', 1, 'file names are in kebab-case. Rename it.'],
@@ -154,7 +154,7 @@ function shapeViolations({ path, text }: Source): string[] {
 
 /** `src/meter/sync.ts` and `src/pricing.ts` are of the parts `meter` and `pricing`; null for a package. */
 function partOf(path: string): string | null {
-  const inSrc = /^src\/([^/]+?)(?:\.ts)?(?:\/|$)/.exec(path);
+  const inSrc = /^src\/([^/]+?)(?:\.tsx?)?(?:\/|$)/.exec(path);
   return inSrc?.[1] ?? /^(test|scripts|migrations)\//.exec(path)?.[1] ?? null;
 }
 

@@ -16,5 +16,5 @@ export function loginUrlOf(portal: Place, provider: string, query: string): stri
 
 /** Where people land who have not said where to go. */
 export function landingPathOf(portal: Place): string {
-  return `${portal.path}/_tollgate/api/session`;
+  return `${portal.path}/_tollgate/`;
 }

@@ -50,14 +50,14 @@ for (const dialect of dialects) {
   });
 }
 
-t.test('who has not said where to go lands on what the session says', async (t) => {
+t.test('who has not said where to go lands on the first page of the portal', async (t) => {
   const provider = await startIdentityProvider(t);
   const gate = await startSignInGateway(t, 'sqlite', { providers: providerYaml('idp', provider) });
   provider.allowRedirect(gate.redirectUri('idp'));
   const jar = new CookieJar();
   const { response, url } = await signIn(jar, gate.url, 'idp');
-  t.equal(url, `${gate.url}/_tollgate/api/session`);
-  t.match(await response.json(), { user: { email: 'ann@example.com' } }, 'though a page of the provider led there');
+  t.equal(url, `${gate.url}/_tollgate/`);
+  t.match(await response.text(), /ann@example\.com.*<h1>Overview<\/h1>/s, 'though a page of the provider led there');
 });
 
 t.test('a page of another origin reads nothing with the session of whoever looks at it', async (t) => {

@@ -1,0 +1,196 @@
+// What moves on the pages of the portal: parts that are live, forms that change something, buttons that copy. Everything else
+// is there without it.
+
+// @ts-check
+
+const base = document.documentElement.dataset.base ?? '';
+const told = document.getElementById('told');
+const liveMs = 3_000;
+
+/** @param {string} text */
+function tell(text) {
+  if (told !== null) told.textContent = text;
+}
+
+// Live parts: the page is asked for again, and what has changed of them takes the place of what was there.
+
+let isAsking = false;
+
+async function refresh() {
+  if (isAsking || document.querySelector('[data-live]') === null) return;
+  isAsking = true;
+  try {
+    const answer = await fetch(location.href, { headers: { accept: 'text/html' }, cache: 'no-store' });
+    if (answer.status === 401) {
+      location.reload();
+      return;
+    }
+    document.documentElement.classList.toggle('stale', !answer.ok);
+    if (answer.ok) replaceLive(new DOMParser().parseFromString(await answer.text(), 'text/html'));
+  } catch {
+    document.documentElement.classList.add('stale');
+  } finally {
+    isAsking = false;
+  }
+}
+
+/** @param {Document} page */
+function replaceLive(page) {
+  for (const part of document.querySelectorAll('[data-live]')) {
+    const next = page.getElementById(part.id);
+    // Who is writing or choosing there is not disturbed.
+    if (next === null || isBusy(part) || next.innerHTML === part.innerHTML) continue;
+    const focused = part.contains(document.activeElement) ? document.activeElement?.id : '';
+    const open = [...part.querySelectorAll('details[open]')].map(({ id }) => id);
+    part.replaceChildren(...next.childNodes);
+    for (const id of open) document.getElementById(id)?.setAttribute('open', '');
+    if (focused) document.getElementById(focused)?.focus();
+  }
+}
+
+/** @param {Element} part */
+function isBusy(part) {
+  const { activeElement } = document;
+  const isWriting = activeElement?.matches('input, select, textarea') && part.contains(activeElement);
+  const selection = getSelection();
+  const isSelecting = selection?.isCollapsed === false;
+  return isWriting || (isSelecting && part.contains(selection?.anchorNode ?? null));
+}
+
+setInterval(() => {
+  if (!document.hidden) refresh();
+}, liveMs);
+document.addEventListener('visibilitychange', () => {
+  if (!document.hidden) refresh();
+});
+
+// Forms: what is in them goes to the API as JSON, and what it answers is shown.
+
+document.addEventListener('submit', (event) => {
+  const form = event.target;
+  if (!(form instanceof HTMLFormElement) || form.dataset.path === undefined) return;
+  event.preventDefault();
+  const { confirm: question } = form.dataset;
+  if (question !== undefined && !window.confirm(question)) return;
+  send(form);
+});
+
+/** @param {HTMLFormElement} form */
+async function send(form) {
+  // A second press while the first is under way is none.
+  if (form.getAttribute('aria-busy') === 'true') return;
+  form.setAttribute('aria-busy', 'true');
+  showFault(form, '');
+  try {
+    const answer = await fetch(form.dataset.path ?? '', {
+      method: form.dataset.method ?? 'POST',
+      headers: { accept: 'application/json', 'content-type': 'application/json', ...onceOf(form) },
+      body: JSON.stringify(membersOf(form)),
+    });
+    const text = await answer.text();
+    const body = text === '' ? {} : JSON.parse(text);
+    if (answer.ok) await done(form, body);
+    else if (answer.status === 401) location.reload();
+    else showFault(form, body.error ?? `The gateway answered ${answer.status}.`);
+  } catch {
+    showFault(form, 'The gateway does not answer. Nothing is known of whether this was done: look, and try again.');
+  } finally {
+    form.removeAttribute('aria-busy');
+  }
+}
+
+/**
+ * What is sent again after no answer is the same request: it is carried out once.
+ * @param {HTMLFormElement} form
+ * @returns {Record<string, string>}
+ */
+function onceOf(form) {
+  if (form.dataset.once === undefined) return {};
+  const asked = JSON.stringify(membersOf(form));
+  if (form.dataset.asked !== asked || form.dataset.once === '') {
+    form.dataset.asked = asked;
+    form.dataset.once = crypto.randomUUID();
+  }
+  return { 'idempotency-key': form.dataset.once };
+}
+
+/**
+ * Fields that are empty are left out; numbers and boxes are what they are; the button that was pressed is none.
+ * @param {HTMLFormElement} form
+ */
+function membersOf(form) {
+  /** @type {Record<string, string | number | boolean>} */
+  const members = {};
+  for (const field of form.elements) {
+    if (!(field instanceof HTMLInputElement || field instanceof HTMLSelectElement) || field.name === '') continue;
+    if (field.disabled || field.closest('[hidden]') !== null) continue;
+    if (field.type === 'checkbox') members[field.name] = /** @type {HTMLInputElement} */ (field).checked;
+    else if (field.value !== '') {
+      members[field.name] = field.dataset.type === 'integer' ? Number(field.value) : field.value;
+    }
+  }
+  return members;
+}
+
+/** @param {HTMLFormElement} form @param {string} text */
+function showFault(form, text) {
+  const place = form.querySelector('.fault');
+  if (place !== null) place.textContent = text;
+  else if (text !== '') tell(text);
+}
+
+/** @param {HTMLFormElement} form @param {Record<string, unknown>} body */
+async function done(form, body) {
+  const { then: next = '', told: text = '' } = form.dataset;
+  if (form.dataset.once !== undefined) form.dataset.once = '';
+  if (next === 'leave') {
+    location.assign(`${base}/`);
+    return;
+  }
+  if (next === 'key') showKey(String(body.key ?? ''));
+  if (next === 'go') {
+    location.assign(`${form.dataset.to}/${encodeURIComponent(String(body.id ?? ''))}`);
+    return;
+  }
+  form.reset();
+  if (text !== '') tell(text);
+  await refresh();
+}
+
+/** @param {string} key */
+function showKey(key) {
+  const place = document.getElementById('new-key');
+  if (place === null) return;
+  for (const part of place.querySelectorAll('[data-key]')) {
+    part.textContent = (part.getAttribute('data-key') ?? '').replace('KEY', key);
+  }
+  place.hidden = false;
+  place.focus();
+}
+
+// Buttons that copy what another element says.
+
+document.addEventListener('click', async (event) => {
+  const button = event.target instanceof Element ? event.target.closest('[data-copy]') : null;
+  if (button === null) return;
+  const from = document.getElementById(button.getAttribute('data-copy') ?? '');
+  try {
+    await navigator.clipboard.writeText(from?.textContent ?? '');
+    tell('Copied.');
+  } catch {
+    // Without TLS there is no clipboard: what is selected can be copied by hand.
+    if (from !== null) getSelection()?.selectAllChildren(from);
+    tell('Press Ctrl+C or ⌘C to copy.');
+  }
+});
+
+// One of several parts of a form is asked for, as its choice says.
+
+document.addEventListener('change', (event) => {
+  const choice = event.target;
+  if (!(choice instanceof HTMLSelectElement) || choice.form === null) return;
+  for (const part of choice.form.querySelectorAll(`[data-when-${choice.name}]`)) {
+    const wanted = (part.getAttribute(`data-when-${choice.name}`) ?? '').split(' ');
+    /** @type {HTMLElement} */ (part).hidden = !wanted.includes(choice.value);
+  }
+});
