@@ -15,6 +15,12 @@ import type { InstanceFolder } from './folder.ts';
 import type { Entry } from './records.ts';
 import type { SetAside } from './set-aside.ts';
 
+/**
+ * Above what the store has heard of an instance by so much begins who speaks for it: messages that the dead one has sent, as many as
+ * an outage of a year may have swallowed, are late then, whenever they come.
+ */
+const unheardMax = 2 ** 30;
+
 /** The pause after a message that did not get through. */
 const retryMs = 500;
 const unreadable = 'what a process has left behind cannot be read';
@@ -72,7 +78,7 @@ export class Adoption {
       if (instance === null || isReserved || charges === 0) continue;
       const seq = await this.#options.store.seqOf(instance);
       // What a fenced instance had is for others already.
-      if (seq !== null) await this.#reserveAll({ instance, seq }, [...owed.values()]);
+      if (seq !== null) await this.#reserveAll({ instance, seq: seq + unheardMax }, [...owed.values()]);
       journal.isReserved = true;
     }
   }
@@ -169,7 +175,7 @@ export class Adoption {
   async #speakerFor(instance: string | null): Promise<Speaker> {
     const { store } = this.#options;
     const seq = instance === null ? null : await this.#insist(() => store.seqOf(instance));
-    if (instance !== null && typeof seq === 'number') return { instance, seq };
+    if (instance !== null && typeof seq === 'number') return { instance, seq: seq + unheardMax };
     const own = uuidv7();
     await this.#insist(() => store.register(own));
     return { instance: own, seq: 0 };

@@ -224,6 +224,33 @@ for (const dialect of dialects) {
   });
 }
 
+for (const dialect of dialects) {
+  t.test(`${dialect}: what a process that died had sent is late once another speaks for it`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    const dead = await dieWith(t, database, { reserved: 90, charges: ['a', 'b'], posted: [] });
+    const heard = await database.db.selectFrom('instances').select('seq').where('id', '=', dead.instance).execute();
+    const door = openTestDoor(t, database);
+    // Its last messages but one are lost, and the last one comes when somebody else has said what it owes.
+    const leases = [{ user: 'u', key: '', keep: 80, need: 0, want: 0, emptied: false }];
+    const late = { instance: dead.instance, seq: (heard[0]?.seq ?? 0) + 1_000, charges: [], leases, tallies: [] };
+    const answers: boolean[] = [];
+    await openTestMeter(t, database, {
+      ...dead,
+      store: {
+        ...passing(door),
+        exchange: async (message, locks) => {
+          const reply = await door.exchange(message, locks);
+          if (message.instance === dead.instance) answers.push((await door.exchange(late, 'wait')).stale);
+          return reply;
+        },
+      },
+    });
+    await untilAdopted(dead.dataDir);
+    t.same(answers, [true, true], 'after it was reserved, and after it was booked');
+    t.equal(await balanceOf(database), 90);
+  });
+}
+
 t.test('a meter that cannot start leaves nothing of its own behind', async (t) => {
   const { database } = await migratedDatabase(t, 'sqlite');
   const dataDir = await temporaryFolder(t);
