@@ -2,10 +2,11 @@
 
 import type { FastifyContextConfig, FastifyInstance, FastifyRequest } from 'fastify';
 import { TollgateError } from '../errors.ts';
+import { isEntryId, ledgerFilter, ledgerKinds, ledgerPageOf } from '../schema/ledger-filter.ts';
+import { time, usageRange } from '../schema/times.ts';
 import { type Static, Type } from '../schema/type.ts';
 import type { Db } from '../store/database.ts';
 import { findEntry, listLedger, sumUserUsage } from '../store/history.ts';
-import { momentOf, time, usageRange } from './times.ts';
 
 /** Whose history is answered about, and where. */
 export interface HistoryPlace {
@@ -20,12 +21,10 @@ export interface HistoryPlace {
 
 const count = Type.Integer({ minimum: 0 });
 const text = Type.Union([Type.String(), Type.Null()]);
-const kinds = ['signup', 'charge', 'grant', 'topup', 'refund', 'adjustment'] as const;
-const idPattern = '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$';
 
 const facts = {
   id: Type.String(),
-  kind: Type.Enum([...kinds]),
+  kind: Type.Enum([...ledgerKinds]),
   amount: Type.Integer({ description: 'Signed.' }),
   route: text,
   keyId: text,
@@ -47,13 +46,8 @@ export function answerAboutHistory(app: FastifyInstance, db: Db, place: HistoryP
 
 function ledger(app: FastifyInstance, db: Db, { path, marks, isForOperators, userOf }: HistoryPlace): void {
   const querystring = Type.Object({
-    cursor: Type.Optional(Type.String({ pattern: idPattern })),
+    ...ledgerFilter,
     limit: Type.Integer({ default: 50, minimum: 1, maximum: 200 }),
-    kind: Type.Optional(Type.Enum([...kinds])),
-    route: Type.Optional(Type.String({ maxLength: 256, pattern: '^[ -~]+$' })),
-    key: Type.Optional(Type.String({ maxLength: 64, pattern: '^\\w+$', description: 'The id of a key.' })),
-    from: time('Booked then or later.'),
-    to: time('Booked before.'),
   });
   const shown = isForOperators ? entryForOperators : entryForCallers;
   const page = Type.Object({ entries: Type.Array(shown), next: text });
@@ -61,9 +55,8 @@ function ledger(app: FastifyInstance, db: Db, { path, marks, isForOperators, use
     ...marks,
     schema: { querystring, response: { 200: page } },
     handler: async (request) => {
-      const { cursor: before, limit, kind, route, key, from, to } = request.query;
-      const range = { from: momentOf(from), to: momentOf(to) };
-      return listLedger(db, await userOf(request), { before, kind, route, keyId: key, ...range, limit });
+      const { limit, ...filter } = request.query;
+      return listLedger(db, await userOf(request), { ...ledgerPageOf(filter), limit });
     },
   });
 }
@@ -75,7 +68,7 @@ function entry(app: FastifyInstance, db: Db, { path, marks, isForOperators, user
     handler: async (request) => {
       const { entryId } = request.params;
       const user = await userOf(request);
-      const found = new RegExp(idPattern).test(entryId) ? await findEntry(db, user, entryId) : null;
+      const found = isEntryId(entryId) ? await findEntry(db, user, entryId) : null;
       if (found === null) throw new TollgateError('TG_ENTRY_NOT_FOUND');
       return found;
     },

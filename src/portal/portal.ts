@@ -3,7 +3,8 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { TollgateError } from '../errors.ts';
-import type { TSchema } from '../schema/type.ts';
+import { type LedgerFilter, ledgerFilter } from '../schema/ledger-filter.ts';
+import { type TSchema, Type } from '../schema/type.ts';
 import { describeSession } from '../store/sessions.ts';
 import { assetsPath, serveAssets } from './assets.ts';
 import type { PageContext, PageMaker, PortalOptions, Visitor } from './page.ts';
@@ -17,7 +18,14 @@ interface PagePlace {
   readonly load: () => Promise<PageMaker>;
 }
 
-const places: readonly PagePlace[] = [{ path: '/', load: async () => (await import('./overview.tsx')).overview }];
+const historyQuery = Type.Object(ledgerFilter);
+
+const places: readonly PagePlace[] = [
+  { path: '/', load: async () => (await import('./overview.tsx')).overview },
+  { path: '/history', querystring: historyQuery, load: async () => (await import('./history.tsx')).history },
+  { path: '/history/:entryId', load: async () => (await import('./receipt.tsx')).receipt },
+  { path: '/keys', load: async () => (await import('./keys.tsx')).keys },
+];
 
 /** Serves the pages to who has signed in. Who has not finds the way in at `/_tollgate/`, and as the error of the others. */
 export async function portal(app: FastifyInstance, options: PortalOptions): Promise<void> {
@@ -36,6 +44,7 @@ export async function portal(app: FastifyInstance, options: PortalOptions): Prom
     });
     pages.get('/_tollgate', (_request, reply) => reply.redirect(`${baseOf(options.config)}/`));
     for (const place of places) servePage(pages, place, options);
+    serveCsv(pages, options);
   });
 }
 
@@ -72,6 +81,19 @@ function servePage(app: FastifyInstance, place: PagePlace, options: PortalOption
       const { title, body } = await make({ ...options, base, visitor, query, params });
       const assets = base + (await assetsPath());
       return sendHtml(reply, documentOf({ base, assets, title, path, visitor, children: body }));
+    },
+  });
+}
+
+function serveCsv(app: FastifyInstance, { db }: PortalOptions): void {
+  app.get<{ Querystring: LedgerFilter }>('/_tollgate/history.csv', {
+    config: { needsCaller: 'session' },
+    schema: { querystring: historyQuery },
+    handler: async ({ user, query }, reply) => {
+      if (user === null) throw new Error('nobody was identified');
+      const { ledgerCsv } = await import('./csv.ts');
+      reply.headers(pageFields).header('content-disposition', 'attachment; filename="tollgate-ledger.csv"');
+      return reply.type('text/csv; charset=utf-8').send(ledgerCsv(db, user.userId, query));
     },
   });
 }

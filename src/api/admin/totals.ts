@@ -1,10 +1,10 @@
 // Who uses what, over all users: totals by the hour, the day, the route or the user.
 
 import type { FastifyInstance } from 'fastify';
+import { time, usageRange } from '../../schema/times.ts';
 import { type Static, Type } from '../../schema/type.ts';
 import type { Db } from '../../store/database.ts';
 import { sumUsage } from '../../store/history.ts';
-import { time, usageRange } from '../times.ts';
 
 const count = Type.Integer({ minimum: 0 });
 

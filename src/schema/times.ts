@@ -1,7 +1,7 @@
 // Times that callers and operators ask for.
 
 import { TollgateError } from '../errors.ts';
-import { Type } from '../schema/type.ts';
+import { Type } from './type.ts';
 
 /** A moment in UTC or with an offset, or a day, which begins at midnight UTC. */
 export const time = (description: string) =>
