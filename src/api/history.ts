@@ -5,7 +5,7 @@ import { TollgateError } from '../errors.ts';
 import { isEntryId, ledgerFilter, ledgerKinds, ledgerPageOf } from '../schema/ledger-filter.ts';
 import { time, usageRange } from '../schema/times.ts';
 import { type Static, Type } from '../schema/type.ts';
-import type { Db } from '../store/database.ts';
+import { type Db, endings } from '../store/database.ts';
 import { findEntry, listLedger, sumUserUsage } from '../store/history.ts';
 
 /** Whose history is answered about, and where. */
@@ -30,6 +30,9 @@ const facts = {
   keyId: text,
   requestId: text,
   status: Type.Union([Type.Integer(), Type.Null()]),
+  ended: Type.Union([Type.Enum([...endings]), Type.Null()], {
+    description: 'How the call of a charge ended: why it was charged. Null for all else, and for charges of old.',
+  }),
   note: text,
   createdAt: Type.String(),
 };

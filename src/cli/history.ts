@@ -23,13 +23,14 @@ const ledger: Command<{ user: string; limit: number; before?: string }> = {
       const { listLedger } = await import('../store/history.ts');
       const { findUser } = await import('../store/users.ts');
       const { entries, next } = await listLedger(db, (await findUser(db, user)).id, { before, limit });
-      const headings = ['time', 'kind', 'amount', 'route', 'status', 'actor', 'note', 'entry'];
+      const headings = ['time', 'kind', 'amount', 'route', 'status', 'ended', 'actor', 'note', 'entry'];
       const rows = entries.map((entry) => [
         entry.createdAt,
         entry.kind,
         entry.amount,
         entry.route,
         entry.status,
+        entry.ended,
         entry.actor,
         entry.note,
         entry.id,

@@ -10,6 +10,8 @@ import type { Watcher } from './dispatcher.ts';
 import {
   type CallerProgress,
   type CallFacts,
+  type EndingFacts,
+  endingOf,
   isSuccess,
   type Outcome,
   outcomeOf,
@@ -33,7 +35,7 @@ export interface CallParts {
   readonly disconnect: () => void;
 }
 
-export class Call implements CallFacts, Watcher, Member {
+export class Call implements CallFacts, EndingFacts, Watcher, Member {
   readonly route: Route;
   readonly user: Caller | null;
   readonly hold: Hold | null;
@@ -41,6 +43,8 @@ export class Call implements CallFacts, Watcher, Member {
   status: number | null = null;
   upstream: UpstreamProgress = 'idle';
   caller: CallerProgress = 'waiting';
+  hasLeftEarly = false;
+  hasStalled = false;
   /** `free`: there was nothing to settle or release. Null while the call is open. */
   outcome: Outcome | 'free' | null = null;
   /** `performance.now()`, in milliseconds, of the dispatch and of the upstream's header. */
@@ -134,6 +138,7 @@ export class Call implements CallFacts, Watcher, Member {
   onCallerClosed(isServed: boolean): void {
     if (this.caller !== 'waiting') return;
     this.caller = isServed ? 'served' : 'left';
+    this.hasLeftEarly = !isServed && this.status === null;
     this.#advance();
   }
 
@@ -159,6 +164,7 @@ export class Call implements CallFacts, Watcher, Member {
     const limitMs = this.route.readTimeout;
     if (limitMs === 0 || this.caller !== 'waiting') return;
     if (this.answerStalledSince !== null && nowMs - this.answerStalledSince > limitMs) {
+      this.hasStalled = true;
       this.onCallerClosed(false);
       this.#disconnect();
     } else if (this.uploadStalledSince !== null && nowMs - this.uploadStalledSince > limitMs) {
@@ -193,7 +199,7 @@ export class Call implements CallFacts, Watcher, Member {
     if (hold === null) {
       if (user !== null) this.#meter.free(user, this.route.name, outcome === 'release');
     } else if (outcome === 'settle') {
-      this.#meter.settle(hold, this.status ?? 0);
+      this.#meter.settle(hold, this.status ?? 0, endingOf(this));
     } else {
       this.#meter.release(hold);
     }

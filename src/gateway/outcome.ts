@@ -1,6 +1,8 @@
 // The charging rule, as a pure function: a call costs its credits if and only if the upstream answers 2xx and the
 // answer is delivered whole, or the caller itself leaves first.
 
+import type { Ending } from '../store/database.ts';
+
 /** How far the exchange with the upstream has come. `switched`: it took the upgrade. `failed` is every other end but a whole answer. */
 export type UpstreamProgress = 'idle' | 'pending' | 'whole' | 'switched' | 'failed';
 
@@ -43,4 +45,20 @@ export function outcomeOf(facts: CallFacts): Outcome | null {
       if (upstream === 'failed') return 'release';
       return status === null || isCharged ? null : 'release';
   }
+}
+
+/** What tells one charged call from another. */
+export interface EndingFacts extends Pick<CallFacts, 'upstream' | 'caller'> {
+  /** The caller had left before the upstream answered. */
+  readonly hasLeftEarly: boolean;
+  /** The caller did not read until the limit was over. */
+  readonly hasStalled: boolean;
+}
+
+/** How a call has ended whose outcome is `settle`: why it is charged. */
+export function endingOf({ upstream, caller, hasLeftEarly, hasStalled }: EndingFacts): Ending {
+  if (upstream === 'switched') return 'upgraded';
+  if (caller === 'served') return 'delivered';
+  if (hasStalled) return 'caller-stalled';
+  return hasLeftEarly ? 'caller-left-early' : 'caller-left';
 }

@@ -11,6 +11,7 @@ import type { Fallback } from '../fallback/fallback.ts';
 import { newId } from '../ids.ts';
 import type { Adoption } from '../journal/adoption.ts';
 import type { InstanceFolder } from '../journal/folder.ts';
+import type { Ending } from '../store/database.ts';
 import type { Charge } from '../store/sync/exchange.ts';
 import { hourOf } from '../store/sync/statements.ts';
 import { type Books, countCall, lineOf } from './books.ts';
@@ -181,12 +182,13 @@ export class Meter {
     return error;
   }
 
-  /** The call succeeded with this status: its hold becomes a charge. */
-  settle(hold: Hold, status: number): void {
+  /** The call succeeded with this status, and ended in this way: its hold becomes a charge. */
+  settle(hold: Hold, status: number, ended: Ending): void {
     const line = this.#end(hold);
     settleHold(line.lease, hold.cost);
     const { chargeId: id, userId: user, keyId: key, cost, route, requestId } = hold;
-    const charge: Charge = { id, user, key, cost, route, status, requestId, at: this.#clock.date().toISOString() };
+    const at = this.#clock.date().toISOString();
+    const charge: Charge = { id, user, key, cost, route, status, ended, requestId, at };
     this.#books.owed.add(charge, line);
     this.#observer.charged(charge);
     this.#sync.schedule();
@@ -232,10 +234,7 @@ export class Meter {
     return account === undefined ? 0 : creditsLeft(account);
   }
 
-  /**
-   * How a user stands on this instance: the credits held by calls in flight, and the balance where it is known better here
-   * than in the store, because charges are on their way there; else null.
-   */
+  /** Credits that a user's calls in flight hold here, and the balance where charges on their way make it better known than in the store; else null. */
   standing(userId: string): { held: number; credits: number | null } {
     const account = this.#books.accounts.get(userId);
     if (account === undefined) return { held: 0, credits: null };

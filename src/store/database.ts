@@ -10,6 +10,14 @@ import { openSqliteDialect } from './sqlite.ts';
 
 export type LedgerKind = 'signup' | 'charge' | 'grant' | 'topup' | 'refund' | 'adjustment';
 
+/**
+ * How a call ended that was charged. `delivered`: its answer whole. `caller-left`: the caller left after the upstream had
+ * answered, `caller-left-early` before it did. `caller-stalled`: the caller stopped reading until a limit cut it.
+ * `upgraded`: the upstream accepted an upgrade.
+ */
+export const endings = ['delivered', 'caller-left', 'caller-left-early', 'caller-stalled', 'upgraded'] as const;
+export type Ending = (typeof endings)[number];
+
 /** '' nobody asked; 'asked' another instance needs these credits; 'answered' this instance keeps only what is in use. */
 export type Recall = '' | 'asked' | 'answered';
 
@@ -39,6 +47,7 @@ export interface Tables {
     status: number | null;
     actor: string | null;
     note: string | null;
+    ended: Ending | null;
     created_at: Generated<string>;
   };
   usage_hourly: {

@@ -3,7 +3,7 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { type Selectable, sql } from 'kysely';
-import { type Db, isPostgres, type LedgerKind, type Tables } from './database.ts';
+import { type Db, type Ending, isPostgres, type LedgerKind, type Tables } from './database.ts';
 
 /** A ledger entry. Times are RFC 3339 in UTC. */
 export interface LedgerEntry {
@@ -17,6 +17,8 @@ export interface LedgerEntry {
   readonly requestId: string | null;
   /** HTTP status of a charge. */
   readonly status: number | null;
+  /** How the call of a charge ended; null where that was not noted yet. */
+  readonly ended: Ending | null;
   readonly actor: string | null;
   readonly note: string | null;
   readonly createdAt: string;

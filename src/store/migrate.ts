@@ -10,6 +10,7 @@ import * as byHand from '../../migrations/0004_by_hand.ts';
 import * as audit from '../../migrations/0005_audit.ts';
 import * as askedLeases from '../../migrations/0006_asked_leases.ts';
 import * as claims from '../../migrations/0007_claims.ts';
+import * as endings from '../../migrations/0008_endings.ts';
 import { type Database, type Db, isPostgres } from './database.ts';
 import { MigrationError } from './migration-error.ts';
 
@@ -21,6 +22,7 @@ const migrations: Record<string, Migration & { drops: string[] }> = {
   '0005_audit': audit,
   '0006_asked_leases': askedLeases,
   '0007_claims': claims,
+  '0008_endings': endings,
 };
 
 /** The pause between two questions whether the database still answers. */

@@ -36,8 +36,14 @@ for (const dialect of dialects) {
         ['signup', 100],
       ],
     );
-    t.match(whole.entries[0], { route: 'dear', status: 200, keyId: /^key_/, createdAt: /^\d{4}-.*Z$/ });
-    t.match(whole.entries[2], { note: 'sorry' });
+    t.match(whole.entries[0], {
+      route: 'dear',
+      status: 200,
+      ended: 'delivered',
+      keyId: /^key_/,
+      createdAt: /^\d{4}-.*Z$/,
+    });
+    t.match(whole.entries[2], { note: 'sorry', ended: null });
     t.notMatch(JSON.stringify(whole), 'ops', 'who moved them stays with the operator');
     t.equal(whole.next, null);
 

@@ -2,12 +2,13 @@
 // its end by both sides, so that its cost is never a matter of who was faster.
 
 import type { ServerResponse } from 'node:http';
+import type { LedgerEntry } from '../../src/store/history.ts';
 import type { Exchange } from './exchange.ts';
 
 export interface Ending {
   readonly name: string;
-  /** Whether a call that ends so costs its route's credits. */
-  readonly isCharged: boolean;
+  /** How the ledger says that it ended; null where it costs nothing. */
+  readonly ended: LedgerEntry['ended'];
   /** What the upstream does with the request. Left out, it is driven by the caller's side, or never asked. */
   readonly upstream?: (response: ServerResponse, exchange: Exchange) => unknown;
   /** What the caller does, up to the end as the caller sees it. */
@@ -32,7 +33,7 @@ const webSocket = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-V
 function answer(status: number, more: (response: ServerResponse) => unknown = (response) => response.end('done')) {
   return {
     name: `an answer of ${status}`,
-    isCharged: status >= 200 && status <= 299,
+    ended: status >= 200 && status <= 299 ? ('delivered' as const) : null,
     upstream: (response: ServerResponse) => more(response.writeHead(status)),
     caller: (exchange: Exchange) => exchange.send('GET').answered(status),
   };
@@ -81,43 +82,43 @@ const answers: readonly Ending[] = [
 const failures: readonly Ending[] = [
   {
     name: 'an upstream that breaks the connection',
-    isCharged: false,
+    ended: null,
     upstream: (response) => void response.socket?.resetAndDestroy(),
     caller: (exchange) => exchange.send('GET').answered(502),
   },
   {
     name: 'an upstream that says nothing and closes',
-    isCharged: false,
+    ended: null,
     upstream: (response) => void response.socket?.end(),
     caller: (exchange) => exchange.send('GET').answered(502),
   },
   {
     name: 'an answer that is no HTTP',
-    isCharged: false,
+    ended: null,
     upstream: bytes('220 mail.example ESMTP\r\n\r\n'),
     caller: (exchange) => exchange.send('GET').answered(502),
   },
   {
     name: 'an upstream that does not answer in time',
-    isCharged: false,
+    ended: null,
     upstream: () => {},
     caller: (exchange) => exchange.send('GET').answered(504),
   },
   {
     name: 'a body that ends before its length',
-    isCharged: false,
+    ended: null,
     upstream: bytes('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nnot all of it'),
     caller: (exchange) => exchange.send('GET').cut(),
   },
   {
     name: 'a body that breaks off between its chunks',
-    isCharged: false,
+    ended: null,
     upstream: bytes('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n'),
     caller: (exchange) => exchange.send('GET').cut(),
   },
   {
     name: 'a body whose next chunk never comes',
-    isCharged: false,
+    ended: null,
     upstream: (response) => response.write('some'),
     caller: (exchange) => exchange.send('GET').cut(),
   },
@@ -126,7 +127,7 @@ const failures: readonly Ending[] = [
 const departures: readonly Ending[] = [
   ...[200, 500].map((status) => ({
     name: `a caller who leaves before an answer of ${status}`,
-    isCharged: status === 200,
+    ended: status === 200 ? ('caller-left-early' as const) : null,
     caller: async (exchange: Exchange) => {
       const response = await exchange.send('POST', lengthOf(4), 'body').asked();
       await exchange.hasUploaded(4);
@@ -136,7 +137,7 @@ const departures: readonly Ending[] = [
   })),
   {
     name: 'a caller who leaves in the middle of the answer',
-    isCharged: true,
+    ended: 'caller-left',
     upstream: (response) => response.write('some'),
     caller: async (exchange) => {
       await exchange.send('GET').wire.waitFor('some');
@@ -145,7 +146,7 @@ const departures: readonly Ending[] = [
   },
   {
     name: 'a caller who leaves in the middle of its own body',
-    isCharged: false,
+    ended: null,
     caller: async (exchange) => {
       await exchange.send('POST', lengthOf(100), 'some').hasUploaded(4);
       exchange.leave();
@@ -153,7 +154,7 @@ const departures: readonly Ending[] = [
   },
   {
     name: 'a caller who does not read',
-    isCharged: true,
+    ended: 'caller-stalled',
     upstream: (response) => response.end(Buffer.alloc(muchBytes)),
     caller: async (exchange) => {
       exchange.wire.socket.pause();
@@ -164,7 +165,7 @@ const departures: readonly Ending[] = [
   },
   {
     name: 'a caller who does not send the rest of its body',
-    isCharged: false,
+    ended: null,
     caller: (exchange) => exchange.send('POST', lengthOf(100), 'some').answered(408),
   },
 ];
@@ -172,13 +173,13 @@ const departures: readonly Ending[] = [
 const uploads: readonly Ending[] = [
   {
     name: 'an upload in chunks',
-    isCharged: true,
+    ended: 'delivered',
     upstream: (response, { request }) => void request?.once('end', () => response.end('done')),
     caller: (exchange) => exchange.send('POST', chunked, '4\r\nbody\r\n0\r\n\r\n').answered(200),
   },
   {
     name: 'an upload whose chunks turn to nonsense',
-    isCharged: false,
+    ended: null,
     caller: async (exchange) => {
       await exchange.send('POST', chunked, '4\r\nbody\r\n').hasUploaded(4);
       exchange.wire.send('nonsense\r\n');
@@ -187,12 +188,12 @@ const uploads: readonly Ending[] = [
   },
   {
     name: 'an upload that is announced too large',
-    isCharged: false,
+    ended: null,
     caller: (exchange) => exchange.send('POST', lengthOf(bodyBytesMax + 1)).answered(413),
   },
   {
     name: 'an upload that grows too large',
-    isCharged: false,
+    ended: null,
     caller: async (exchange) => {
       exchange.send('POST', chunked, `20000\r\n${'x'.repeat(0x20000)}\r\n`);
       await exchange.answered(413);
@@ -200,7 +201,7 @@ const uploads: readonly Ending[] = [
   },
   ...[200, 413].map((status) => ({
     name: `an answer of ${status} before the upload is whole`,
-    isCharged: status === 200,
+    ended: status === 200 ? ('delivered' as const) : null,
     isBodyLeft: true,
     upstream: (response: ServerResponse) => response.writeHead(status, { 'content-length': 5 }).end('early'),
     caller: async (exchange: Exchange) => {
@@ -213,7 +214,7 @@ const uploads: readonly Ending[] = [
 const upgrades: readonly Ending[] = [
   {
     name: 'an upgrade that is accepted',
-    isCharged: true,
+    ended: 'upgraded',
     upgrade: 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
     caller: async (exchange) => {
       await exchange.send('GET', webSocket).answered(101);
@@ -222,7 +223,7 @@ const upgrades: readonly Ending[] = [
   },
   {
     name: 'an upgrade that is refused',
-    isCharged: false,
+    ended: null,
     upgrade: 'HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno',
     caller: (exchange) => exchange.send('GET', webSocket).answered(403),
   },

@@ -42,8 +42,8 @@ for (const dialect of dialects) {
     await untilNoHold(gate);
     t.same(await gate.gateway.close(), { chargesLeft: 0 });
 
-    const charged = calls.filter(({ ending, cost }) => ending.isCharged && cost > 0);
-    t.same(await chargesOf(gate), amountsOf(charged), 'the ledger has the charges of the table');
+    const charged = calls.filter(({ ending, cost }) => ending.ended !== null && cost > 0);
+    t.same(await chargesOf(gate), tableOf(charged), 'the ledger has the charges of the table, and how they ended');
     const spent = charged.reduce((sum, { cost }) => sum + cost, 0);
     t.equal((await findUser(gate.test.database.db, 'u')).credits, startingCredits - spent);
     for await (const { differences } of auditBalances(gate.test.database.db)) t.same(differences, []);
@@ -101,12 +101,12 @@ async function untilNoHold({ gateway: { opsAddress } }: TestGateway): Promise<vo
   await until(holdsOpen, (open) => open === 0);
 }
 
-/** Request id → amount. */
-async function chargesOf({ test }: TestGateway): Promise<Record<string, number>> {
+/** Request id → what it says of the charge. */
+async function chargesOf({ test }: TestGateway): Promise<Record<string, unknown>> {
   const charges = test.database.db.selectFrom('ledger').where('kind', '=', 'charge');
-  const rows = await charges.select(['request_id', 'amount']).execute();
-  return Object.fromEntries(rows.map(({ request_id, amount }) => [request_id, amount]));
+  const rows = await charges.select(['request_id', 'amount', 'ended']).execute();
+  return Object.fromEntries(rows.map(({ request_id, amount, ended }) => [request_id, { amount, ended }]));
 }
 
-const amountsOf = (calls: readonly Call[]) =>
-  Object.fromEntries(calls.map(({ requestId, cost }) => [requestId, -cost]));
+const tableOf = (calls: readonly Call[]) =>
+  Object.fromEntries(calls.map(({ requestId, cost, ending: { ended } }) => [requestId, { amount: -cost, ended }]));

@@ -14,7 +14,7 @@ function openCall(parts: { hold?: Hold | null; isRequestWhole?: boolean } = {}):
   const deeds: string[] = [];
   const meter: CallMeter = {
     hold: () => hold,
-    settle: (_hold, status) => deeds.push(`settle ${status}`),
+    settle: (_hold, status, ended) => deeds.push(`settle ${status} ${ended}`),
     release: () => deeds.push('release'),
     remaining: (_hold, charged) => (charged ? 7 : 10),
     free: (_user, route, isFailed) => deeds.push(`free ${route} ${isFailed}`),
@@ -47,7 +47,7 @@ t.test('a call that goes well settles once, when it is delivered', (t) => {
   t.strictSame(deeds, []);
   call.onCallerClosed(true);
   call.onCallerClosed(false);
-  t.strictSame(deeds, ['settle 201']);
+  t.strictSame(deeds, ['settle 201 delivered']);
   t.match(call, { outcome: 'settle', upstreamError: null, caller: 'served', upstream: 'whole' });
   t.ok((call.upstreamHeadersAt ?? 0) >= (call.upstreamStartedAt ?? Number.POSITIVE_INFINITY));
   t.end();
@@ -70,7 +70,33 @@ t.test('a caller who left is waited for, and the exchange given up as soon as it
   call.onCallerClosed(false);
   t.strictSame(deeds, []);
   call.onStatus(200);
-  t.strictSame(deeds, ['settle 200', 'cancel']);
+  t.strictSame(deeds, ['settle 200 caller-left-early', 'cancel']);
+  t.end();
+});
+
+t.test('a caller who leaves the answer, or does not read it, is charged for that', (t) => {
+  const left = openCall();
+  start(left.call, left.deeds);
+  left.call.onStatus(200);
+  left.call.onCallerClosed(false);
+  t.strictSame(left.deeds, ['settle 200 caller-left', 'cancel']);
+  const stalled = openCall();
+  start(stalled.call, stalled.deeds);
+  stalled.call.onStatus(200);
+  stalled.call.answerStalledSince = 1;
+  stalled.call.endStall(stalled.call.route.readTimeout + 1);
+  t.strictSame(stalled.deeds, [], 'the limit itself is not beyond it');
+  stalled.call.endStall(stalled.call.route.readTimeout + 2);
+  t.strictSame(stalled.deeds, ['settle 200 caller-stalled', 'cancel', 'disconnect']);
+  t.end();
+});
+
+t.test('an upgrade that is accepted is charged as one', (t) => {
+  const { call, deeds } = openCall();
+  start(call, deeds);
+  call.onSwitched();
+  call.onCallerClosed(false);
+  t.strictSame(deeds, ['settle 101 upgraded', 'cancel']);
   t.end();
 });
 

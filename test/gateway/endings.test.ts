@@ -34,6 +34,7 @@ t.test('a caller who leaves mid-answer pays, and the upstream is told to stop', 
   wire.leave();
   await cancelled.promise;
   t.equal(await gate.settled(), 1);
+  t.match(gate.charges, [{ ended: 'caller-left' }]);
 });
 
 t.test('a caller who leaves before the answer pays if it is 2xx, and not otherwise', async (t) => {
@@ -62,6 +63,7 @@ t.test('a caller who leaves before the answer pays if it is 2xx, and not otherwi
     t.equal(isCut, false, 'and so does the request');
     response.writeHead(status).end('x'.repeat(100_000));
     t.equal(await gate.settled(), charges, String(status));
+    t.ok(gate.charges.every(({ ended }) => ended === 'caller-left-early'));
   }
 });
 

@@ -2,6 +2,8 @@ import t from 'tap';
 import {
   type CallerProgress,
   type CallFacts,
+  type EndingFacts,
+  endingOf,
   isSuccess,
   outcomeOf,
   type UpstreamProgress,
@@ -93,6 +95,23 @@ t.test('every combination of facts has the outcome of the table, and the table h
 t.test('a call whose caller is gone stays open only while the answer to a whole request is out', (t) => {
   const open = possibleFacts().filter((it) => it.caller !== 'waiting' && outcomeOf(it) === null);
   t.strictSame(open, [{ status: null, upstream: 'pending', caller: 'left', isRequestWhole: true }]);
+  t.end();
+});
+
+t.test('a call that is charged has one of five endings', (t) => {
+  const usual: EndingFacts = { upstream: 'whole', caller: 'served', hasLeftEarly: false, hasStalled: false };
+  const left = { ...usual, upstream: 'pending', caller: 'left' } as const;
+  t.equal(endingOf(usual), 'delivered');
+  t.equal(endingOf(left), 'caller-left');
+  t.equal(
+    endingOf({ ...left, upstream: 'whole' }),
+    'caller-left',
+    'the upstream has said it all, the caller has not heard it',
+  );
+  t.equal(endingOf({ ...left, hasLeftEarly: true }), 'caller-left-early');
+  t.equal(endingOf({ ...left, hasStalled: true }), 'caller-stalled');
+  for (const caller of callers) t.equal(endingOf({ ...usual, upstream: 'switched', caller }), 'upgraded', caller);
+  t.equal(endingOf({ ...left, upstream: 'switched', hasLeftEarly: true }), 'upgraded');
   t.end();
 });
 

@@ -24,6 +24,7 @@ export const everyMigration = [
   '0005_audit',
   '0006_asked_leases',
   '0007_claims',
+  '0008_endings',
 ];
 
 export interface TestDatabase {

@@ -115,14 +115,15 @@ export async function addKey(database: Database, id: string, user: string, limit
 
 /** A charge as a meter makes it. */
 export function chargeOf(id: string, user: string, cost: number): Charge {
-  return { id, user, key: null, cost, route: 'r', status: 200, requestId: 'q', at: '2026-01-02T03:04:05.678Z' };
+  const at = '2026-01-02T03:04:05.678Z';
+  return { id, user, key: null, cost, route: 'r', status: 200, ended: 'delivered', requestId: 'q', at };
 }
 
 /** One call from hold to settle; returns null or the code of the refusal. */
 export async function callOnce(meter: Meter, caller: Caller, cost: number): Promise<ErrorCode | null> {
   const hold = await tryHold(meter, caller, cost);
   if (typeof hold === 'string') return hold;
-  meter.settle(hold, 200);
+  meter.settle(hold, 200, 'delivered');
   return null;
 }
 

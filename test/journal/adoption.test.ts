@@ -8,7 +8,7 @@ import t, { type Test } from 'tap';
 import { systemClock } from '../../src/clock.ts';
 import { lockAbandonedFolders, makeInstanceFolder } from '../../src/journal/folder.ts';
 import { Journal } from '../../src/journal/journal.ts';
-import { encodeRecord } from '../../src/journal/records.ts';
+import { decodeLine, encodeEntry, encodeRecord, entryOf } from '../../src/journal/records.ts';
 import type { Database } from '../../src/store/database.ts';
 import { fenceInstance } from '../../src/store/instances.ts';
 import type { StoreDoor } from '../../src/store/sync/door.ts';
@@ -38,6 +38,19 @@ for (const dialect of dialects) {
     t.same(await chargedIds(database), ['a', 'b', 'c', 'the call']);
     t.equal(await balanceOf(database), 0);
     t.same(readdirSync(dead.dataDir), []);
+  });
+
+  t.test(`${dialect}: charges of a program that did not note how calls end are booked without it`, async (t) => {
+    const { database } = await migratedDatabase(t, dialect);
+    const dead = await dieWith(t, database, { reserved: 90, charges: ['a', 'b'], posted: [] });
+    const [header = '', first = '', second = ''] = readFileSync(dead.file, 'utf8').split('\n');
+    writeFileSync(dead.file, `${header}\n${withoutEnding(first)}\n${second}\n`);
+    await openTestMeter(t, database, dead);
+    await untilAdopted(dead.dataDir);
+    t.same(await database.db.selectFrom('ledger').select(['id', 'ended']).where('kind', '=', 'charge').execute(), [
+      { id: 'a', ended: null },
+      { id: 'b', ended: 'delivered' },
+    ]);
   });
 
   t.test(`${dialect}: charges of an instance that was fenced meanwhile are booked all the same`, async (t) => {
@@ -305,6 +318,14 @@ async function dieWith(t: Test, database: Database, legacy: Legacy) {
 /** The status has no place in its column. */
 function badOr(charge: Charge): Charge {
   return charge.id === 'bad' ? { ...charge, status: 2 ** 70 } : charge;
+}
+
+/** The line of a charge as it was written before endings were noted. */
+function withoutEnding(line: string): string {
+  const record = decodeLine(line);
+  if (record === null || !('charge' in record)) throw new Error(`no charge: ${line}`);
+  const { ended: _, ...charge } = record.charge;
+  return encodeEntry(entryOf(charge)).trimEnd();
 }
 
 /** Until nobody but the living has a folder. */

@@ -78,7 +78,7 @@ for (const dialect of dialects) {
     const { db } = test.database;
     await db.deleteFrom('instances').execute();
     await db.deleteFrom('leases').execute();
-    first.settle(held, 200);
+    first.settle(held, 200, 'delivered');
     for (const meter of [first, second]) t.equal(await callOnce(meter, callerOf('u'), 1), null);
     await Promise.all([first.close(), second.close()]);
     t.equal((await db.selectFrom('users').select('credits').executeTakeFirstOrThrow()).credits, 9_995);

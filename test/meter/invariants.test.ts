@@ -93,7 +93,7 @@ for (const dialect of dialects) {
         },
       };
       const { meter } = await openTestMeter(t, database, { store, files: noting(did) });
-      meter.settle(await meter.hold(callerOf('u'), call), 200);
+      meter.settle(await meter.hold(callerOf('u'), call), 200, 'delivered');
       await until(
         () => meter.state().unsentCharges,
         (unsent) => unsent === 0,
@@ -112,10 +112,10 @@ for (const dialect of dialects) {
     await addUser(database, 'u', 10);
     const { meter } = await openTestMeter(t, database);
     const [sold, released] = [await tryHold(meter, callerOf('u'), 3), await tryHold(meter, callerOf('u'), 4)];
-    meter.settle(sold as Hold, 200);
+    meter.settle(sold as Hold, 200, 'delivered');
     meter.release(released as Hold);
     for (const hold of [sold, released] as Hold[]) {
-      t.throws(() => meter.settle(hold, 200), { message: 'a hold ends exactly once' });
+      t.throws(() => meter.settle(hold, 200, 'delivered'), { message: 'a hold ends exactly once' });
       t.throws(() => meter.release(hold), { message: 'a hold ends exactly once' });
     }
     await meter.close();
@@ -169,7 +169,7 @@ async function callInTurn(meters: readonly Meter[], random: Random, deed: (rando
       return;
     }
     for (let turns = random.below(20); turns > 0; turns--) await setImmediate();
-    if (random.percent(70)) meter.settle(hold, 200);
+    if (random.percent(70)) meter.settle(hold, 200, 'delivered');
     else meter.release(hold);
     counts.sold += 1;
   };

@@ -36,7 +36,7 @@ t.test('no more calls are taken when what is owed takes all the room that it may
   const outcome = await until(
     async () => {
       try {
-        meter.settle(await meter.hold(callerOf('u'), call), 200);
+        meter.settle(await meter.hold(callerOf('u'), call), 200, 'delivered');
         return null;
       } catch (error) {
         return (error as { code: string }).code;
@@ -89,7 +89,7 @@ for (const dialect of dialects) {
     for (let calls = 0; calls < 12_000; calls++) {
       const hold = await tryHold(meter, callerOf('u'), 1);
       if (typeof hold === 'string') return t.fail(`call ${calls} was refused: ${hold}`);
-      meter.settle(hold, 200);
+      meter.settle(hold, 200, 'delivered');
     }
     t.equal(meter.state().unsentCharges, 12_000);
     isDown = false;
@@ -156,7 +156,7 @@ for (const dialect of dialects) {
     const holds = await Promise.all(users.map((user) => tryHold(meter, callerOf(user), 7)));
     for (const hold of holds) {
       if (typeof hold === 'string') return t.fail(hold);
-      meter.settle(hold, hold.userId === 'c' ? 2 ** 70 : 200);
+      meter.settle(hold, hold.userId === 'c' ? 2 ** 70 : 200, 'delivered');
     }
     await until(
       () => meter.state().unsentCharges,

@@ -162,7 +162,7 @@ for (const dialect of dialects) {
         () => meter.state().instance,
         (instance) => instance !== before,
       );
-      meter.settle(hold, 200);
+      meter.settle(hold, 200, 'delivered');
       await meter.close();
       t.equal(await balanceOf(database, 'u'), 95);
       await booksAgree(t, database);
@@ -214,9 +214,9 @@ for (const dialect of dialects) {
     const { meter } = await openTestMeter(t, database);
     const hold = await meter.hold(callerOf('u'), { cost: 1, route: 'r', requestId: 'q' });
     t.equal(meter.remaining(hold, true), 99);
-    meter.settle(hold, 200);
+    meter.settle(hold, 200, 'delivered');
     t.throws(() => meter.remaining(hold, true), /asked while the hold is open/);
-    t.throws(() => meter.settle(hold, 200), /a hold ends exactly once/);
+    t.throws(() => meter.settle(hold, 200, 'delivered'), /a hold ends exactly once/);
     t.throws(() => meter.release(hold), /a hold ends exactly once/);
   });
 
@@ -228,7 +228,7 @@ for (const dialect of dialects) {
     const hold = await meter.hold(callerOf('u', 'k'), { cost: 4, route: 'search', requestId: 'req-1' });
     t.equal(meter.remaining(hold, true), 96);
     t.equal(meter.remaining(hold, false), 100);
-    meter.settle(hold, 201);
+    meter.settle(hold, 201, 'delivered');
     await meter.close();
     const entry = await database.db.selectFrom('ledger').selectAll().where('kind', '=', 'charge').executeTakeFirst();
     t.match(entry, {

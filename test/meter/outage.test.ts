@@ -215,7 +215,7 @@ for (const dialect of dialects) {
     const hold = await tryHold(meter, callerOf('u'), 1);
     await goDown(door, meter);
     t.same(await callUntilRefused(meter, 'u'), { calls: 0, code: 'TG_STORE_UNAVAILABLE' });
-    if (typeof hold !== 'string') meter.settle(hold, 200);
+    if (typeof hold !== 'string') meter.settle(hold, 200, 'delivered');
     t.equal(observed.admittedWhileDown, 0);
     door.isShut = false;
     await until(

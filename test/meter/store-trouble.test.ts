@@ -32,7 +32,7 @@ for (const dialect of dialects) {
       (now) => now !== instance,
     );
     t.equal(await callOnce(first, callerOf('u'), 3), 'TG_CREDITS_INSUFFICIENT');
-    second.settle(held as Hold, 200);
+    second.settle(held as Hold, 200, 'delivered');
   });
 
   t.test(`${dialect}: whoever closes a meter a second time waits for the first`, async (t) => {

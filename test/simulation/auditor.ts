@@ -73,12 +73,13 @@ export class Auditor {
   /** 4 and 5: what is in the ledger was settled, once, and says what it should. */
   #judgeCharges({ posted, users, keys }: Books): void {
     const model = this.#model;
-    for (const { id, user, key, amount } of posted) {
+    for (const { id, user, key, amount, ended } of posted) {
       const hold = model.unposted.get(id);
       if (hold === undefined) continue;
       model.post(hold);
       const isRight = hold.user === user && hold.keyId === key && hold.cost === -amount;
       if (!isRight) this.#complain(4, `the charge ${id} of ${hold.cost} was booked as ${amount} for ${user} ${key}`);
+      if (hold.ended !== ended) this.#complain(4, `the charge ${id} ended as ${hold.ended} and was booked as ${ended}`);
     }
     for (const { id, charges, charged } of users) {
       const [count, sum] = [model.postedCount.get(id) ?? 0, model.postedSum.get(id) ?? 0];

@@ -32,6 +32,7 @@ export interface ChargeRow {
   readonly user: string;
   readonly key: string | null;
   readonly amount: number;
+  readonly ended: string | null;
 }
 
 /** All that counts, as of one commit. */
@@ -62,8 +63,8 @@ const keysText = `SELECT id AS "id", user_id AS "user", limit_credits AS "limit"
 const leasesText = `SELECT user_id AS "user", key_id AS "key", instance AS "instance", amount AS "amount", recall AS "recall"
   FROM leases WHERE instance IN (SELECT id FROM instances WHERE NOT fenced)`;
 const liveText = 'SELECT id AS "id", seq AS "seq" FROM instances WHERE NOT fenced';
-const postedText = `SELECT id AS "id", user_id AS "user", key_id AS "key", amount AS "amount" FROM ledger
-  WHERE id IN (SELECT value FROM ids)`;
+const postedText = `SELECT id AS "id", user_id AS "user", key_id AS "key", amount AS "amount", ended AS "ended"
+  FROM ledger WHERE id IN (SELECT value FROM ids)`;
 const usedText = `SELECT coalesce(sum(charged), 0) AS "used" FROM usage_hourly WHERE user_id IN (SELECT value FROM ids)`;
 
 /** Connections and statements are never let go: see src/store/sqlite.ts on what a collection would do to them. */

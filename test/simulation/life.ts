@@ -2,6 +2,7 @@
 // process was seen to be granted.
 
 import type { Clock } from '../../src/clock.ts';
+import type { Ending } from '../../src/store/database.ts';
 import type { SyncReply } from '../../src/store/sync/exchange.ts';
 
 /** How a number was in the last while. */
@@ -39,6 +40,8 @@ export interface HoldFacts {
   readonly life: Life;
   state: 'open' | 'settled' | 'released' | 'gone';
   isPosted: boolean;
+  /** How the process was told that its call ended; null unless it was settled. */
+  ended: Ending | null;
   settledMs: number;
   /** When its own process heard that it is in the ledger. */
   heardMs: number;

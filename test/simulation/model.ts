@@ -1,6 +1,7 @@
 // What the auditor knows: of each process and its calls what was seen, and what the database says. It shares no arithmetic
 // with the meter.
 
+import type { Ending } from '../../src/store/database.ts';
 import type { SyncMessage, SyncReply } from '../../src/store/sync/exchange.ts';
 import type { Books } from './books.ts';
 import { History, type HoldFacts, type Life } from './life.ts';
@@ -42,14 +43,15 @@ export class Model {
 
   hold(hold: Pick<HoldFacts, 'id' | 'user' | 'key' | 'keyId' | 'cost' | 'life'>): void {
     const never = Number.POSITIVE_INFINITY;
-    const begun = { state: 'open', isPosted: false, settledMs: never, heardMs: never, isAtRisk: false } as const;
-    this.holds.set(hold.id, { ...hold, ...begun });
+    const begun = { state: 'open', ended: null, isPosted: false, isAtRisk: false } as const;
+    this.holds.set(hold.id, { ...hold, ...begun, settledMs: never, heardMs: never });
     hold.life.part(hold.user, hold.key).open += hold.cost;
     this.noteFree(hold.user);
   }
 
-  settle(hold: HoldFacts): void {
+  settle(hold: HoldFacts, ended: Ending): void {
     hold.state = 'settled';
+    hold.ended = ended;
     hold.settledMs = this.nowMs;
     const part = hold.life.part(hold.user, hold.key);
     part.open -= hold.cost;

@@ -181,6 +181,12 @@ export const mutants: readonly Mutant[] = [
     'this.#allow(line); serveOrRefuse(line, nowMs);',
     'serveOrRefuse(line, nowMs);',
   ),
+  mutant(
+    'a charge is booked as if it was delivered',
+    statements,
+    'v.status, v.ended, v.at',
+    "v.status, 'delivered', v.at",
+  ),
   mutant('late messages are heard', statements, 'AND seq <', 'AND 0 <'),
   mutant('the fenced are heard', statements, 'AND NOT fenced RETURNING id', 'RETURNING id'),
   mutant('an instance is fenced that has moved on', 'store/instances.js', 'if (seq !== null)', 'if (false)'),

@@ -6,6 +6,7 @@ import type { ErrorCode } from '../../src/errors.ts';
 import { LastKnown } from '../../src/fallback/last-known.ts';
 import type { Hold, Meter, MeterObserver } from '../../src/meter/meter.ts';
 import { openMeter } from '../../src/meter/open-meter.ts';
+import { type Ending, endings } from '../../src/store/database.ts';
 import type { Random } from '../helpers/random.ts';
 import type { Complain } from './auditor.ts';
 import type { CallAuditor, CallFacts } from './call-auditor.ts';
@@ -214,8 +215,9 @@ export class Process {
       `p${this.life.number} ${facts.user} ${facts.key} ${call.succeeds ? 'settles' : 'releases'} ${facts.cost}`,
     );
     if (call.succeeds) {
-      this.#world.model.settle(facts);
-      this.#meter.settle(call.hold, 200);
+      const ended = endingOf(id);
+      this.#world.model.settle(facts, ended);
+      this.#meter.settle(call.hold, 200, ended);
       this.whenCharged?.();
     } else {
       this.#world.model.release(facts);
@@ -291,4 +293,11 @@ export class Process {
 function codeOf(error: unknown): ErrorCode {
   if (error instanceof Error && 'code' in error) return error.code as ErrorCode;
   throw error;
+}
+
+/** Drawn by the id, which is of this world's chance already. */
+function endingOf(id: string): Ending {
+  const ending = endings[Number.parseInt(id.slice(-6), 16) % endings.length];
+  if (ending === undefined) throw new Error(`${id} is no id`);
+  return ending;
 }

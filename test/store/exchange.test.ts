@@ -141,7 +141,7 @@ function message(over: Partial<SyncMessage> & { instance: string; seq: number })
 
 function charge(id: string, cost: number): Charge {
   const at = '2026-01-02T03:04:05.678Z';
-  return { id, user: 'u', key: null, cost, route: 'r', status: 200, requestId: 'q', at };
+  return { id, user: 'u', key: null, cost, route: 'r', status: 200, ended: 'delivered', requestId: 'q', at };
 }
 
 function ask(over: Partial<LeaseAsk>): LeaseAsk {

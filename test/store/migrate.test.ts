@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import type { Db } from '../../src/store/database.ts';
 import { migrateDown, migrateUp, migrationStatus, tablesThatDownDrops } from '../../src/store/migrate.ts';
 import { dialects, emptyDatabase, everyMigration, migratedDatabase, openAgain } from '../helpers/databases.ts';
@@ -10,7 +10,8 @@ for (const dialect of dialects) {
     t.same(await migrateUp(database), everyMigration);
     await addUser(database.db, 'ada');
     t.ok((await migrationStatus(database)).every((migration) => migration.appliedAt !== null));
-    t.same(await migrateDown(database), ['0007_claims'], 'down takes one step');
+    t.same(await migrateDown(database), ['0008_endings'], 'down takes one step');
+    t.same(await migrateDown(database), ['0007_claims']);
     t.same(await migrateDown(database), ['0006_asked_leases']);
     t.same(await migrateDown(database), ['0005_audit']);
     t.same(await migrateDown(database), ['0004_by_hand']);
@@ -24,6 +25,31 @@ for (const dialect of dialects) {
     await addUser(database.db, 'ada');
     t.equal((await database.db.selectFrom('ledger').selectAll().execute()).length, 1);
   });
+
+  t.test(
+    `${dialect}: the ledger is kept, and refuses to be changed, where a column of it comes and goes`,
+    async (t) => {
+      const { database } = await migratedDatabase(t, dialect);
+      const { db } = database;
+      await addUser(db, 'ada');
+      const entry = { id: 'c', kind: 'charge', amount: -1, ended: 'delivered' } as const;
+      const [{ user_id } = { user_id: '' }] = await db.selectFrom('ledger').select('user_id').execute();
+      await db
+        .insertInto('ledger')
+        .values({ ...entry, user_id })
+        .execute();
+      const before = await db.selectFrom('ledger').selectAll().orderBy('id').execute();
+      t.same(await migrateDown(database), ['0008_endings']);
+      await refusesChanges(t, db);
+      t.same(await migrateUp(database), ['0008_endings']);
+      await refusesChanges(t, db);
+      const after = await db.selectFrom('ledger').selectAll().orderBy('id').execute();
+      t.same(
+        after,
+        before.map((row) => ({ ...row, ended: null })),
+      );
+    },
+  );
 
   t.test(`${dialect}: a second up changes nothing`, async (t) => {
     const { database } = await migratedDatabase(t, dialect);
@@ -45,6 +71,13 @@ for (const dialect of dialects) {
     const { rows } = await sql`SELECT * FROM users`.execute(database.db);
     t.same(rows, [{ login: 'theirs' }]);
   });
+}
+
+async function refusesChanges(t: Test, db: Db): Promise<void> {
+  await t.rejects(sql`UPDATE ledger SET amount = 7`.execute(db), /never changed or deleted/);
+  await t.rejects(sql`DELETE FROM ledger`.execute(db), /never changed or deleted/);
+  const { rows } = await sql`SELECT count(*) AS entries FROM ledger`.execute(db);
+  t.match(rows, [{ entries: 2 }]);
 }
 
 async function addUser(db: Db, name: string): Promise<void> {

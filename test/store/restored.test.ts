@@ -73,7 +73,7 @@ t.test('postgres: gateways go on when their database becomes what it was', async
   const { instance } = late.state();
   await withClient(test, (client) => restoreSchema(client, test.schema, dump));
   if (typeof held === 'string') throw new Error(held);
-  late.settle(held, 200);
+  late.settle(held, 200, 'delivered');
   await until(
     () => late.state().instance,
     (now) => now !== instance,

@@ -4,7 +4,7 @@
 // difference, and `seq` shuts out a message that arrives late.
 
 import { strict as assert } from 'node:assert';
-import type { Database } from '../database.ts';
+import type { Database, Ending } from '../database.ts';
 import { allot, type Books, type LeaseAnswer, type LeaseAsk } from './grants.ts';
 import {
   askedLeases,
@@ -38,6 +38,8 @@ export interface Charge {
   readonly cost: number;
   readonly route: string;
   readonly status: number;
+  /** Absent in the journal of a program that did not note it. */
+  readonly ended?: Ending;
   readonly requestId: string;
   /** RFC 3339, UTC. */
   readonly at: string;

@@ -110,12 +110,13 @@ function insertCharges(db: Db, charges: readonly Charge[]) {
     cost: 'bigint',
     route: 'text',
     status: 'bigint',
+    ended: 'text',
     requestId: 'text',
     at: 'timestamptz',
   } as const;
   // `WHERE true` keeps SQLite from reading ON as the beginning of a join condition.
-  return sql`INSERT INTO ledger (id, user_id, kind, amount, route, key_id, request_id, status, created_at)
-    SELECT v.id, v."user", 'charge', -v.cost, v.route, v."key", v."requestId", v.status, v.at
+  return sql`INSERT INTO ledger (id, user_id, kind, amount, route, key_id, request_id, status, ended, created_at)
+    SELECT v.id, v."user", 'charge', -v.cost, v.route, v."key", v."requestId", v.status, v.ended, v.at
     FROM ${rowsOf(db, columns, charges)} WHERE true ON CONFLICT (id) DO NOTHING`;
 }
 
