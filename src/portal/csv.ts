@@ -15,6 +15,7 @@ const columns = [
   ['amount', 'amount'],
   ['route', 'route'],
   ['status', 'status'],
+  ['ended', 'ended'],
   ['keyId', 'key_id'],
   ['requestId', 'request_id'],
   ['note', 'note'],

@@ -40,7 +40,7 @@ export function Entries({ entries, receipts, caption }: EntriesProps): VNode {
             <th scope="col" class="number">
               Credits
             </th>
-            <th scope="col">
+            <th scope="col" class="number">
               <span class="hidden">Receipt</span>
             </th>
           </tr>
@@ -57,7 +57,7 @@ export function Entries({ entries, receipts, caption }: EntriesProps): VNode {
               </td>
               <td class="break">{entry.route ?? entry.note ?? ''}</td>
               <td class={`number ${entry.amount > 0 ? 'plus' : ''}`}>{signedText(entry.amount)}</td>
-              <td class="nowrap">
+              <td class="number">
                 <a
                   href={`${receipts}/${entry.id}`}
                   aria-label={`Receipt of ${timeText(entry.createdAt)}, ${numberText(entry.amount)}`}

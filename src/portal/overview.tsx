@@ -49,15 +49,11 @@ export async function overview({ db, base, visitor, config }: PageContext): Prom
           <a href={`${base}/history`}>All of the history</a>
         </div>
         <div id="last" data-live>
-          {ledger.entries.length === 0 ? (
-            <Beginning base={base} />
-          ) : (
+          {ledger.entries.length > 0 && (
             <Entries entries={ledger.entries} receipts={`${base}/history`} caption="Last entries" />
           )}
+          {ledger.entries.every(({ kind }) => kind !== 'charge') && <Beginning base={base} />}
         </div>
-        {ledger.entries.every(({ kind }) => kind !== 'charge') && ledger.entries.length > 0 && (
-          <Beginning base={base} />
-        )}
       </section>
     </>
   );

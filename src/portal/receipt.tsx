@@ -3,7 +3,7 @@
 import type { VNode } from 'preact';
 import { TollgateError } from '../errors.ts';
 import { isEntryId } from '../schema/ledger-filter.ts';
-import type { Db } from '../store/database.ts';
+import type { Db, Ending } from '../store/database.ts';
 import { findEntry, type LedgerEntry } from '../store/history.ts';
 import { listKeys } from '../store/keys.ts';
 import { kindName } from './entries.tsx';
@@ -37,6 +37,7 @@ export async function receiptOf(
     ['When', <time dateTime={entry.createdAt}>{`${timeText(entry.createdAt)} UTC`}</time>],
     ['Route', entry.route],
     ['Status', entry.status === null ? null : String(entry.status)],
+    ['Ended', entry.ended],
     ['Key', entry.keyId === null ? null : keyText(entry.keyId, key)],
     ['Request', entry.requestId],
     ['Note', entry.note],
@@ -80,11 +81,27 @@ function keyText(id: string, key: { readonly name: string; readonly hint: string
   return key === undefined ? id : `${key.name} (${key.hint}…)`;
 }
 
-function reasonOf({ kind, route, amount, status, note }: LedgerEntry): string {
+const endTexts: Readonly<Record<Ending, (status: number | null) => string>> = {
+  delivered: (status) => `The API answered ${status}, a success, and the whole answer was delivered.`,
+  'caller-left': (status) =>
+    `The API answered ${status}, a success, and the caller left while the answer was on its way: it counts as delivered.`,
+  'caller-left-early': (status) =>
+    `The caller left before the API had answered. The request had been sent whole, and the API answered ${status}, a success.`,
+  'caller-stalled': (status) =>
+    `The API answered ${status}, a success, and the caller stopped reading until the gateway closed the connection.`,
+  upgraded: () => 'The API accepted the connection (a WebSocket): that is what is charged, however long it stays open.',
+};
+
+/** Of charges of old it is not known how the call ended. */
+function endText(status: number | null, ended: Ending | null): string {
+  return ended === null ? `The API answered ${status}, a success.` : endTexts[ended](status);
+}
+
+function reasonOf({ kind, route, amount, status, ended, note }: LedgerEntry): string {
   const why = note === null ? '' : ` The note says: ${note}`;
   switch (kind) {
     case 'charge':
-      return `A call on ${route} costs ${countText(-amount, 'credit')}. The API answered ${status}, which is a success.`;
+      return `A call on ${route} costs ${countText(-amount, 'credit')}. ${endText(status, ended)}`;
     case 'signup':
       return 'These are the credits that the account began with.';
     case 'grant':
