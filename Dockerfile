@@ -35,6 +35,7 @@ LABEL org.opencontainers.image.title="Tollgate" \
 RUN ln -s /app/dist/src/cli.js /usr/local/bin/tollgate \
   && install --directory --mode=0700 --owner=10001 --group=10001 /data
 COPY package.json LICENSE /app/
+COPY config/openapi.json /app/config/
 COPY public /app/public
 COPY --from=build /app/node_modules /app/node_modules
 COPY --from=build /app/dist/migrations /app/dist/migrations

@@ -1,13 +1,15 @@
-// Writes what is generated from the source: the JSON Schema for editors, docs/cli.md, and the table of keys in
-// docs/configuration.md. With --check it writes nothing and exits with 1 when a file is stale. Run from the root.
+// Writes what is generated from the source: the JSON Schema for editors, the OpenAPI document, docs/cli.md, and the table of
+// keys in docs/configuration.md. With --check it writes nothing and exits with 1 when a file is stale. Run from the root.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { renderCommandPage } from './command-reference.ts';
 import { renderEditorSchema, renderKeyTable } from './config-reference.ts';
+import { renderOpenApi } from './openapi.ts';
 
 /** A generated file: from what it holds to what it should hold. */
-const files: Readonly<Record<string, (present: string) => string>> = {
+const files: Readonly<Record<string, (present: string) => string | Promise<string>>> = {
   'config/gateway.schema.json': renderEditorSchema,
+  'config/openapi.json': renderOpenApi,
   'docs/cli.md': renderCommandPage,
   'docs/configuration.md': (present) => replacePart(present, 'keys', renderKeyTable()),
 };
@@ -17,7 +19,7 @@ const stale: string[] = [];
 
 for (const [file, render] of Object.entries(files)) {
   const present = readPresent(file);
-  const wanted = render(present);
+  const wanted = await render(present);
   if (wanted === present) continue;
   stale.push(file);
   if (!isCheck) writeFileSync(file, wanted);

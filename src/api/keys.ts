@@ -154,6 +154,7 @@ function revoke(app: FastifyInstance, { db }: KeysOptions, place: KeyPlace): voi
   const { path, changing, userOf, whenChanged } = place;
   app.delete<{ Params: ByKey }>(`${path}/:keyId`, {
     ...changing,
+    schema: { response: { 204: Type.Null() } },
     handler: async (request, reply) => {
       const own = ownKey(await userOf(request), request.params);
       const revoked = transact(db, (trx) => revokeOwnKey(trx, own));

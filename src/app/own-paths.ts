@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { account } from '../api/account.ts';
 import { keysApi } from '../api/keys.ts';
+import { openApi } from '../api/openapi.ts';
 import { prepareOwnPaths } from '../api/own-paths.ts';
 import { sessionApi } from '../api/session.ts';
 import type { Config } from '../config/config.ts';
@@ -42,6 +43,7 @@ export async function registerOwnPaths(
   parts: OwnParts,
   means: OwnMeans,
 ): Promise<void> {
+  await app.register(openApi);
   await app.register((own) => forEverybody(own, config, parts, means));
   const { adminTokens: tokens, signIn, apiKeys } = config.auth;
   const { identities, meter, ...rest } = parts;

@@ -6,7 +6,7 @@ import t from 'tap';
 import { renderKeyTable } from '../../scripts/config-reference.ts';
 
 const script = resolve('dist/scripts/generate-docs.js');
-const files = ['config/gateway.schema.json', 'docs/configuration.md'];
+const files = ['config/gateway.schema.json', 'config/openapi.json', 'docs/configuration.md'];
 
 t.test('the generated files are fresh', async (t) => {
   const { status, stdout } = spawnSync(process.execPath, [script, '--check'], { encoding: 'utf8' });

@@ -66,7 +66,8 @@ t.test('the image has what runs, and nothing that builds or tests', async (t) =>
     textsOf(run, 'COPY').filter((text) => text.startsWith('--from=')),
     ['node_modules', 'dist/migrations', 'dist/src'].map((path) => `--from=build /app/${path} /app/${path}`),
   );
-  t.same(copiedBy(run), ['package.json', 'LICENSE']);
+  t.same(copiedBy(run), ['package.json', 'LICENSE', 'config/openapi.json', 'public']);
+  t.ok(textsOf(run, 'COPY').includes('config/openapi.json /app/config/'), 'where src/api/openapi.ts looks for it');
   t.notMatch(textsOf(run, 'RUN').join(), /apt-get|npm|npx/);
   t.match(textsOf(build, 'RUN').at(-1), /npm prune --omit=dev/);
 });

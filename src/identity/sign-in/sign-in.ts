@@ -47,6 +47,7 @@ const loginQuery = Type.Object({
   ),
 });
 const answerQuery = Type.Object({ code: oneLine, state: oneLine, iss: oneLine, error: oneLine });
+const onward = { 302: Type.Null() };
 const signOutBody = Type.Object({ everywhere: Type.Boolean({ default: false }) }, { additionalProperties: false });
 
 /** The paths below `/_tollgate/auth`. */
@@ -63,15 +64,15 @@ export async function signIn(app: FastifyInstance, options: SignInOptions): Prom
     return link;
   };
   app.get(`${authPrefix}/login/:provider`, {
-    schema: { querystring: loginQuery },
+    schema: { querystring: loginQuery, response: onward },
     handler: async (request, reply) => begin(linkOf(request), request, reply, options),
   });
   app.get(`${authPrefix}/callback/:provider`, {
-    schema: { querystring: answerQuery },
+    schema: { querystring: answerQuery, response: onward },
     handler: async (request, reply) => finish(linkOf(request), used, request, reply, options),
   });
   app.post(`${authPrefix}/logout`, {
-    schema: { body: signOutBody },
+    schema: { body: signOutBody, response: { 204: Type.Null() } },
     handler: async (request, reply) => signOut(request, reply, options),
   });
 }
