@@ -12,13 +12,17 @@ export interface DemoProvider {
   readonly issuer: string;
   readonly clientId: string;
   readonly clientSecret: string;
+  /** The address of the one of its people who runs the place. */
+  readonly operator: string;
   close(): Promise<void>;
 }
 
 const clientId = 'tollgate-demo';
 
+const operator = 'ada@example.com';
+
 const people: People = new Map([
-  ['ada', { name: 'Ada Example', email: 'ada@example.com', email_verified: true }],
+  ['ada', { name: 'Ada Example', email: operator, email_verified: true }],
   ['grace', { name: 'Grace Example', email: 'grace@example.com', email_verified: true }],
 ]);
 
@@ -49,6 +53,7 @@ export async function startDemoProvider(host: string, redirectUri: string): Prom
     issuer,
     clientId,
     clientSecret,
+    operator,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

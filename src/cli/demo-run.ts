@@ -46,8 +46,9 @@ export async function runDemo({ output }: Context, port = 8080): Promise<void> {
     const url = gateway.address;
     const curl = `curl -i -H 'Authorization: Bearer ${key}' ${url}/anything`;
     const signInUrl = provider === null ? null : loginUrlOf(placeAt(address), providerName, '');
-    const told = { url, key, curl, user: email, credits, signInUrl, opsUrl: gateway.opsAddress };
-    output.result(told, introduction(url, curl, signInUrl));
+    const portalUrl = provider === null ? null : `${address}/_tollgate/`;
+    const told = { url, key, curl, user: email, credits, portalUrl, signInUrl, opsUrl: gateway.opsAddress };
+    output.result(told, introduction(url, curl, portalUrl));
     await stop;
   } finally {
     for (const close of closers.toReversed()) await close();
@@ -78,11 +79,12 @@ function demoConfig({ folder, address, listening, opsPort, upstream, provider }:
   return parseConfig(text, { file: 'the demo', env: {} }).config;
 }
 
-function signInWith({ issuer, clientId, clientSecret }: DemoProvider) {
+function signInWith({ issuer, clientId, clientSecret, operator }: DemoProvider) {
   return {
     session: { secret: randomBytes(32).toString('base64url') },
     providers: { [providerName]: { issuer, clientId, clientSecret } },
     allow: { emailDomains: ['*'] },
+    admins: [`${providerName}:${operator}`],
   };
 }
 
@@ -115,15 +117,15 @@ function freePortNear(port: number): Promise<number> {
   });
 }
 
-function introduction(url: string, curl: string, signInUrl: string | null): string {
-  const signIn = `
-To sign in as a person who then has credits too, open this in a browser:
+function introduction(url: string, curl: string, portalUrl: string | null): string {
+  const portal = `
+To see credits, history and keys as a person, open this in a browser and sign in. Ada runs the place as well:
 
-  ${signInUrl}
+  ${portalUrl}
 `;
   return `Tollgate is at ${url}, in front of a sample API. A call that succeeds costs 1 of your ${credits} credits:
 
   ${curl}
-${signInUrl === null ? '' : signIn}
+${portalUrl === null ? '' : portal}
 There are also /status/500 (a failure costs nothing), /stream and POST /v1/chat/completions. Ctrl-C ends it.`;
 }

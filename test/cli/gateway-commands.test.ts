@@ -41,9 +41,10 @@ t.test('the demo prints a curl line that works and charges, and leaves nothing b
 t.test('at the demo somebody signs in and has credits, with an account nowhere', async (t) => {
   const { start } = commandLineIn(t, await temporaryFolder(t));
   const demo = start('demo --port 0 --json');
-  const { url, signInUrl } = JSON.parse((await demo.printed(/\{.*\}\n/))[0]);
+  const { url, portalUrl } = JSON.parse((await demo.printed(/\{.*\}\n/))[0]);
   const jar = new CookieJar();
-  const page = await jar.visit(signInUrl);
+  const door = await (await jar.fetch(portalUrl)).text();
+  const page = await jar.visit(/href="([^"]+\/login\/demo[^"]*)"/.exec(door)?.[1] ?? '');
   t.match(await page.response.text(), /Ada Example/);
   const landed = await jar.visit(page.url, { form: { subject: 'ada' } });
   t.equal(landed.url, `${url}/_tollgate/`);
