@@ -30,7 +30,7 @@ export interface ChartProps {
 
 /** So many routes have a colour of their own; the rest are one. */
 const seriesMax = 6;
-const size = { width: 720, height: 220, left: 52, right: 8, top: 10, bottom: 24 };
+const size = { width: 720, height: 230, left: 64, right: 8, top: 16, bottom: 32 };
 
 interface Series {
   readonly name: string;
@@ -146,7 +146,7 @@ function Bars({ series, starts, labelOf, unit, caption }: PlotProps & { unit: st
               );
             })}
             {place % labelEvery === 0 && (
-              <text class="tick" x={left + x.bandwidth() / 2} y={size.height - 6} text-anchor="middle">
+              <text class="tick" x={left + x.bandwidth() / 2} y={size.height - 8} text-anchor="middle">
                 {labelOf(start)}
               </text>
             )}

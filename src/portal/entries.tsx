@@ -36,13 +36,13 @@ export function Entries({ entries, receipts, caption }: EntriesProps): VNode {
           <tr>
             <th scope="col">When</th>
             <th scope="col">What</th>
-            <th scope="col">Route or note</th>
             <th scope="col" class="number">
               Credits
             </th>
             <th scope="col" class="number">
               <span class="hidden">Receipt</span>
             </th>
+            <th scope="col">Route or note</th>
           </tr>
         </thead>
         <tbody>
@@ -55,7 +55,6 @@ export function Entries({ entries, receipts, caption }: EntriesProps): VNode {
                 {kindName(entry.kind)}
                 {entry.status !== null && <span class="muted">{` ${entry.status}`}</span>}
               </td>
-              <td class="break">{entry.route ?? entry.note ?? ''}</td>
               <td class={`number ${entry.amount > 0 ? 'plus' : ''}`}>{signedText(entry.amount)}</td>
               <td class="number">
                 <a
@@ -65,6 +64,7 @@ export function Entries({ entries, receipts, caption }: EntriesProps): VNode {
                   Receipt
                 </a>
               </td>
+              <td class="break">{entry.route ?? entry.note ?? ''}</td>
             </tr>
           ))}
         </tbody>

@@ -187,7 +187,7 @@ function spentText({ spent, limit }: ApiKey): string {
 function untilText({ revokedAt, expiresAt, previousExpiresAt }: ApiKey): string {
   if (revokedAt !== null) return `revoked ${timeText(revokedAt)}`;
   const overlap = previousExpiresAt === null ? '' : `; the one before until ${timeText(previousExpiresAt)}`;
-  return (expiresAt === null ? 'it is revoked' : timeText(expiresAt)) + overlap;
+  return (expiresAt === null ? 'no end' : timeText(expiresAt)) + overlap;
 }
 
 function Actions({ apiKey: { id, name }, path }: { apiKey: ApiKey; path: string }): VNode {
