@@ -1,6 +1,8 @@
 // The commands that look back: ledger, usage and audit.
 
 import { Option } from 'commander';
+import { ledgerKinds } from '../schema/ledger-filter.ts';
+import type { LedgerKind } from '../store/database.ts';
 import type { Difference, UsageKey } from '../store/history.ts';
 import { type Command, userArgument } from './command.ts';
 import { exitCodes, usageFailure } from './failure.ts';
@@ -9,20 +11,36 @@ import { startProgress } from './progress.ts';
 import { withStore } from './store.ts';
 import { parseEntryId, parseRows, parseTime } from './values.ts';
 
-const ledger: Command<{ user: string; limit: number; before?: string }> = {
+interface LedgerWanted {
+  readonly user: string;
+  readonly limit: number;
+  readonly before?: string;
+  readonly kind?: LedgerKind;
+  readonly route?: string;
+  readonly key?: string;
+  readonly from?: string;
+  readonly to?: string;
+}
+
+const ledger: Command<LedgerWanted> = {
   name: 'ledger',
   summary: 'show every movement of a user’s credits, newest first',
   arguments: [userArgument()],
   options: [
     new Option('--limit <n>', 'how many to show').argParser(parseRows).default(50),
     new Option('--before <entry>', 'only entries older than this one: the next page').argParser(parseEntryId),
+    new Option('--kind <kind>', 'only entries of this kind').choices(ledgerKinds),
+    new Option('--route <name>', 'only calls on this route'),
+    new Option('--key <id>', 'only calls with this key'),
+    new Option('--from <time>', 'only entries of this day or time, or later').argParser(parseTime),
+    new Option('--to <time>', 'only entries before this day or time').argParser(parseTime),
   ],
-  examples: ['ledger ann@example.com', 'ledger ann@example.com --limit 200 --json'],
-  run: (context, { user, limit, before }) =>
+  examples: ['ledger ann@example.com', 'ledger ann@example.com --kind charge --from 2026-01-31 --json'],
+  run: (context, { user, key: keyId, ...wanted }) =>
     withStore(context, async ({ db }) => {
       const { listLedger } = await import('../store/history.ts');
       const { findUser } = await import('../store/users.ts');
-      const { entries, next } = await listLedger(db, (await findUser(db, user)).id, { before, limit });
+      const { entries, next } = await listLedger(db, (await findUser(db, user)).id, { keyId, ...wanted });
       const headings = ['time', 'kind', 'amount', 'route', 'status', 'ended', 'actor', 'note', 'entry'];
       const rows = entries.map((entry) => [
         entry.createdAt,
@@ -48,7 +66,7 @@ const usage: Command<{ from?: string; to?: string; by: UsageKey; limit: number }
   options: [
     new Option('--from <time>', 'day or time to begin with (default: the first)').argParser(parseTime),
     new Option('--to <time>', 'day or time to end before (default: now)').argParser(parseTime),
-    new Option('--by <what>', 'what a row stands for').choices(['route', 'user', 'day']).default('route'),
+    new Option('--by <what>', 'what a row stands for').choices(['route', 'user', 'day', 'hour']).default('route'),
     new Option('--limit <n>', 'how many rows to show').argParser(parseRows).default(1000),
   ],
   examples: ['usage', 'usage --from 2026-01-01 --to 2026-02-01 --by user'],

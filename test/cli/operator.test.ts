@@ -118,6 +118,16 @@ for (const dialect of dialects) {
     t.equal(entries[3]?.note, 'invoice 7');
     const page = await json<Entries>('ledger ann@b.example --limit 2');
     t.same((await json<Entries>(`ledger ann@b.example --before ${page.next}`)).entries, entries.slice(2));
+    for (const [filter, expected] of [
+      ['--kind topup', [entries[3]]],
+      ['--kind charge', []],
+      ['--route /', []],
+      ['--from 2026-01-01 --to 2999-01-01', entries],
+      ['--to 2026-01-01', []],
+    ] as const) {
+      t.same((await json<Entries>(`ledger ann@b.example ${filter}`)).entries, expected, filter);
+    }
+    t.match(await run('ledger ann@b.example --kind gift'), { code: 2, stderr: /Allowed choices are signup, charge/ });
     t.match(await json('audit'), { users: 1, differences: [] });
   });
 
