@@ -2,9 +2,10 @@
 
 import { Option } from 'commander';
 import { ledgerKinds } from '../schema/ledger-filter.ts';
-import type { LedgerKind } from '../store/database.ts';
+import type { Db, LedgerKind } from '../store/database.ts';
 import type { Difference, UsageKey } from '../store/history.ts';
-import { type Command, userArgument } from './command.ts';
+import type { UsageDifference } from '../store/usage-audit.ts';
+import { type Command, type Context, userArgument } from './command.ts';
 import { exitCodes, usageFailure } from './failure.ts';
 import { formatTable } from './output.ts';
 import { startProgress } from './progress.ts';
@@ -86,29 +87,73 @@ const usage: Command<{ from?: string; to?: string; by: UsageKey; limit: number }
   },
 };
 
-const audit: Command = {
+const audit: Command<{ recount?: boolean }> = {
   name: 'audit',
-  summary: 'recompute every balance from the ledger',
-  details: 'Exit code 1 and a row for each user where they differ.',
-  examples: ['audit', 'audit --json'],
-  run: (context) =>
+  summary: 'recompute every balance from the ledger, and the totals of usage from its hours',
+  details: 'Exit code 1 and a row for each user, or day of usage, where they differ.',
+  options: [new Option('--recount', 'put the totals of usage right')],
+  examples: ['audit', 'audit --json', 'audit --recount'],
+  run: (context, { recount }) =>
     withStore(context, async ({ db }) => {
-      const { auditBalances, countUsers } = await import('../store/history.ts');
-      let users = 0;
-      const differences: Difference[] = [];
-      const progress = await startProgress(context.output, await countUsers(db), 'users');
-      for await (const batch of auditBalances(db)) {
-        users += batch.users;
-        differences.push(...batch.differences);
-        progress.update(users);
-      }
-      progress.stop();
-      const rows = differences.map((row) => [row.userId, row.email, row.credits, row.ledger, row.credits - row.ledger]);
-      const summary = `Users: ${users}. Balances that are not the sum of the ledger: ${differences.length}.`;
-      const table = formatTable(['user', 'email', 'credits', 'ledger', 'difference'], rows);
-      context.output.result({ users, differences }, rows.length === 0 ? summary : `${table}\n\n${summary}`);
-      return differences.length === 0 ? exitCodes.done : exitCodes.failed;
+      const balances = await balancesIn(context, db);
+      const usage = await usageIn(db, recount === true);
+      context.output.result({ ...balances, usage }, [...balanceLines(balances), ...usageLines(usage)].join('\n'));
+      const isRight = balances.differences.length === 0 && (usage.differences.length === 0 || recount === true);
+      return isRight ? exitCodes.done : exitCodes.failed;
     }),
 };
+
+interface Balances {
+  readonly users: number;
+  readonly differences: readonly Difference[];
+}
+
+async function balancesIn(context: Context, db: Db): Promise<Balances> {
+  const { auditBalances, countUsers } = await import('../store/history.ts');
+  let users = 0;
+  const differences: Difference[] = [];
+  const progress = await startProgress(context.output, await countUsers(db), 'users');
+  for await (const batch of auditBalances(db)) {
+    users += batch.users;
+    differences.push(...batch.differences);
+    progress.update(users);
+  }
+  progress.stop();
+  return { users, differences };
+}
+
+function balanceLines({ users, differences }: Balances): string[] {
+  const rows = differences.map((row) => [row.userId, row.email, row.credits, row.ledger, row.credits - row.ledger]);
+  const summary = `Users: ${users}. Balances that are not the sum of the ledger: ${rows.length}.`;
+  if (rows.length === 0) return [summary];
+  return [formatTable(['user', 'email', 'credits', 'ledger', 'difference'], rows), '', summary];
+}
+
+interface Usage {
+  readonly days: number;
+  readonly differences: readonly UsageDifference[];
+  readonly recounted: boolean;
+}
+
+async function usageIn(db: Db, recounted: boolean): Promise<Usage> {
+  const { auditUsage, recountUsage } = await import('../store/usage-audit.ts');
+  let days = 0;
+  const differences: UsageDifference[] = [];
+  for await (const difference of auditUsage(db)) {
+    days += 1;
+    if (difference === null) continue;
+    differences.push(difference);
+    if (recounted) await recountUsage(db, difference.day);
+  }
+  return { days, differences, recounted };
+}
+
+function usageLines({ days, differences, recounted }: Usage): string[] {
+  const rows = differences.map(({ day, users, routes }) => [day, users, routes]);
+  const summary = `Days of usage: ${days}. Totals that are not the sum of their hours: ${rows.length}.`;
+  if (rows.length === 0) return [summary];
+  const remedy = recounted ? 'They were counted anew.' : 'Count them anew with --recount.';
+  return ['', formatTable(['day', 'users', 'routes'], rows), '', `${summary} ${remedy}`];
+}
 
 export const historyCommands = [ledger, usage, audit] as const;

@@ -59,6 +59,18 @@ export interface Tables {
     failed: number;
     refused: number;
   };
+  /** `usage_hourly` over all users; what an hour and a route come to is the sum of their shards. */
+  usage_totals: {
+    hour: string;
+    route: string;
+    shard: number;
+    calls: number;
+    charged: number;
+    failed: number;
+    refused: number;
+  };
+  /** `usage_hourly` over the hours and routes of a day, which is told by where it begins. */
+  usage_daily: { day: string; user_id: string; calls: number; charged: number; failed: number; refused: number };
   api_keys: {
     id: string;
     user_id: string;
@@ -166,7 +178,8 @@ export function isPostgres(db: Kysely<Tables> | Kysely<unknown>): boolean {
   return db.getExecutor().adapter instanceof PostgresAdapter;
 }
 
-type ColumnType = 'text' | 'bigint' | 'timestamptz';
+/** Types of the columns that rows bring along. */
+export type ColumnType = 'text' | 'bigint' | 'timestamptz';
 
 /**
  * Rows as a derived table: one JSON parameter whatever their number, so that a statement's text never changes.

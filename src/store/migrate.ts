@@ -11,6 +11,7 @@ import * as audit from '../../migrations/0005_audit.ts';
 import * as askedLeases from '../../migrations/0006_asked_leases.ts';
 import * as claims from '../../migrations/0007_claims.ts';
 import * as endings from '../../migrations/0008_endings.ts';
+import * as rollups from '../../migrations/0009_rollups.ts';
 import { type Database, type Db, isPostgres } from './database.ts';
 import { MigrationError } from './migration-error.ts';
 
@@ -23,6 +24,7 @@ const migrations: Record<string, Migration & { drops: string[] }> = {
   '0006_asked_leases': askedLeases,
   '0007_claims': claims,
   '0008_endings': endings,
+  '0009_rollups': rollups,
 };
 
 /** The pause between two questions whether the database still answers. */

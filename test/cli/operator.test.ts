@@ -25,6 +25,7 @@ for (const dialect of dialects) {
     t.same(await json('migrate up'), { applied: [] });
     t.match(await json('migrate status'), { migrations: [{ name: '0001_the_books', appliedAt: /^\d{4}-/ }] });
     await json('users create ann@b.example');
+    t.match(await json('migrate down --yes'), { reverted: ['0009_rollups'], dropped: ['usage_totals', 'usage_daily'] });
     t.match(await json('migrate down'), { reverted: ['0008_endings'], dropped: [] });
     t.match(await json('migrate down'), { reverted: ['0007_claims'], dropped: [] });
     t.match(await json('migrate down'), { reverted: ['0006_asked_leases'], dropped: [] });
@@ -177,6 +178,22 @@ for (const dialect of dialects) {
     t.match(audit.stdout, /ann@b\.example +7 +5000 +-4993\n/);
   });
 
+  t.test(
+    `${dialect}: the audit ends with 1 for a day whose totals are off, and puts them right when told so`,
+    async (t) => {
+      const { run, json, test } = await openCommandLine(t, dialect);
+      await run('migrate up');
+      const hour = '2026-01-01T23:00:00.000Z';
+      const row = { user_id: 'u1', route: 'chat', hour, calls: 3, charged: 20, failed: 1, refused: 2 };
+      await test.database.db.insertInto('usage_hourly').values(row).execute();
+      const audit = await run('audit');
+      t.equal(audit.code, 1);
+      t.match(audit.stdout, /2026-01-01 +1 +1\n.*not the sum of their hours: 1\. Count them anew with --recount\./s);
+      t.match(await run('audit --recount'), { code: 0, stdout: /They were counted anew\./ });
+      t.match(await json('audit'), { usage: { days: 1, differences: [], recounted: false } });
+    },
+  );
+
   t.test(`${dialect}: usage is summed up in the range`, async (t) => {
     const { run, json, test } = await openCommandLine(t, dialect);
     await run('migrate up');
@@ -245,6 +262,7 @@ t.test('on a terminal, what is done to credits is logged for people, and an audi
 t.test('on a terminal, migrate down asks, and does nothing without a yes', async (t) => {
   const { run, json } = await openCommandLine(t, 'sqlite');
   await run('migrate up');
+  await run('migrate down --yes');
   t.match(await json('migrate down'), { reverted: ['0008_endings'] });
   t.match(await json('migrate down'), { reverted: ['0007_claims'] });
   t.match(await json('migrate down'), { reverted: ['0006_asked_leases'] });

@@ -25,6 +25,7 @@ export const everyMigration = [
   '0006_asked_leases',
   '0007_claims',
   '0008_endings',
+  '0009_rollups',
 ];
 
 export interface TestDatabase {

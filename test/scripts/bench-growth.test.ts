@@ -6,6 +6,7 @@ import type { GrowthReport } from '../../scripts/bench/growth/growth.ts';
 import { stepsOf } from '../../scripts/bench/growth/steps.ts';
 import { type Database, type Db, isPostgres } from '../../src/store/database.ts';
 import { migrateUp } from '../../src/store/migrate.ts';
+import { auditUsage } from '../../src/store/usage-audit.ts';
 import { dialects, emptyDatabase } from '../helpers/databases.ts';
 import { runScript } from '../helpers/scripts.ts';
 
@@ -55,6 +56,9 @@ for (const dialect of dialects) {
     t.same(await makeUpOf(database), before, 'triggers and indexes are what they were');
     const { db } = database;
     await assertBalanced(db);
+    const usage = [];
+    for await (const difference of auditUsage(db)) usage.push(difference);
+    t.same(usage, [null], 'and so are the totals of the one day of use');
     t.same(await countsOf(db), { users: 30, entries: 730, keys: 30 });
     const id = userIdOf(29);
     await db.updateTable('users').set({ credits: 5 }).where('id', '=', id).execute();

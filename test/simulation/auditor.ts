@@ -94,7 +94,7 @@ export class Auditor {
   }
 
   /** 1: the balance is the sum of the ledger, and what was given less what was charged. */
-  #judgeBooks({ users, used }: Books): void {
+  #judgeBooks({ users, used, astray }: Books): void {
     for (const { id, credits, booked } of users) {
       if (credits !== booked) this.#complain(1, `${id} has ${credits} credits, and the ledger says ${booked}`);
       const due = this.#model.credits.get(id) ?? 0;
@@ -102,6 +102,7 @@ export class Auditor {
     }
     const charged = users.reduce((sum, user) => sum - user.charged, 0);
     if (used !== charged) this.#complain(1, `usage_hourly says ${used} were charged, and the ledger ${charged}`);
+    if (astray !== 0) this.#complain(1, `${astray} totals of usage are not the sums of usage_hourly`);
   }
 
   #noteMoves(before: Books, after: Books): void {

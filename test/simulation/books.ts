@@ -46,6 +46,8 @@ export interface Books {
   readonly posted: readonly ChargeRow[];
   /** What `usage_hourly` counts of the users. */
   readonly used: number;
+  /** How many users, and routes in an hour, have other totals of usage than `usage_hourly` comes to. */
+  readonly astray: number;
 }
 
 export interface BooksReader {
@@ -66,6 +68,15 @@ const liveText = 'SELECT id AS "id", seq AS "seq" FROM instances WHERE NOT fence
 const postedText = `SELECT id AS "id", user_id AS "user", key_id AS "key", amount AS "amount", ended AS "ended"
   FROM ledger WHERE id IN (SELECT value FROM ids)`;
 const usedText = `SELECT coalesce(sum(charged), 0) AS "used" FROM usage_hourly WHERE user_id IN (SELECT value FROM ids)`;
+const astrayText = `SELECT (${differing('usage_daily', 'user_id')}) + (${differing('usage_totals', 'hour, route')}) AS "astray"`;
+
+/** One taken from the other leaves nothing. */
+function differing(table: string, names: string): string {
+  return `SELECT count(*) FROM (SELECT ${names} FROM (
+      SELECT ${names}, calls, charged, failed, refused FROM usage_hourly
+      UNION ALL SELECT ${names}, -calls, -charged, -failed, -refused FROM ${table}) AS sides
+    GROUP BY ${names} HAVING sum(calls) <> 0 OR sum(charged) <> 0 OR sum(failed) <> 0 OR sum(refused) <> 0) AS d`;
+}
 
 /** Connections and statements are never let go: see src/store/sqlite.ts on what a collection would do to them. */
 const kept: unknown[] = [];
@@ -74,15 +85,16 @@ export function openSqliteBooks(path: string): BooksReader {
   const sqlite = new BetterSqlite(path, { readonly: true });
   const prepare = (text: string) =>
     sqlite.prepare(text.includes('FROM ids') ? `WITH ids AS (SELECT value FROM json_each(?)) ${text}` : text);
-  const [users, keys, leases, live, posted, used] = [
+  const [users, keys, leases, live, posted, used, astray] = [
     usersText,
     keysText,
     leasesText,
     liveText,
     postedText,
     usedText,
-  ].map(prepare) as [BetterSqlite.Statement, ...BetterSqlite.Statement[]] as BetterSqlite.Statement[] & { length: 6 };
-  kept.push(sqlite, users, keys, leases, live, posted, used);
+    astrayText,
+  ].map(prepare) as [BetterSqlite.Statement, ...BetterSqlite.Statement[]] as BetterSqlite.Statement[] & { length: 7 };
+  kept.push(sqlite, users, keys, leases, live, posted, used, astray);
   const rows = <T>(statement: BetterSqlite.Statement | undefined, ...values: string[]) =>
     (statement?.all(...values) ?? []) as T[];
   return {
@@ -95,6 +107,7 @@ export function openSqliteBooks(path: string): BooksReader {
         live: rows(live),
         posted: chargeIds.length === 0 ? [] : rows(posted, JSON.stringify(chargeIds)),
         used: rows<{ used: number }>(used, ids)[0]?.used ?? 0,
+        astray: rows<{ astray: number }>(astray)[0]?.astray ?? 0,
       };
     },
     close: async () => void sqlite.close(),
@@ -109,12 +122,12 @@ export async function openPostgresBooks(url: string, schema: string): Promise<Bo
   // One statement is one snapshot.
   const text = `SELECT json_build_object('users', ${list(usersText, '$1')}, 'keys', ${list(keysText, '$1')},
     'leases', ${list(leasesText, '')}, 'live', ${list(liveText, '')}, 'posted', ${list(postedText, '$2')},
-    'used', ${list(usedText, '$1')}) AS books`;
+    'used', ${list(usedText, '$1')}, 'astray', ${list(astrayText, '')}) AS books`;
   return {
     read: async (userIds, chargeIds) => {
       const { rows } = await client.query({ name: 'books', text, values: [userIds, chargeIds] });
-      const { used, ...books } = rows[0].books;
-      return { ...books, used: used[0].used };
+      const { used, astray, ...books } = rows[0].books;
+      return { ...books, used: used[0].used, astray: astray[0].astray };
     },
     close: () => client.end(),
   };

@@ -9,7 +9,7 @@ import { History, type HoldFacts, type Life } from './life.ts';
 /** How long trouble is an excuse: until a process that has stopped is fenced, and what came late is over. */
 const troubleMs = 20_000;
 
-const nothing: Books = { users: [], keys: [], leases: [], live: [], posted: [], used: 0 };
+const nothing: Books = { users: [], keys: [], leases: [], live: [], posted: [], used: 0, astray: 0 };
 
 export class Model {
   readonly users: readonly string[];

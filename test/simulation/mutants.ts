@@ -196,6 +196,18 @@ export const mutants: readonly Mutant[] = [
     'stoppedAfterMs = 8_000',
     'stoppedAfterMs = 3_000',
   ),
+  mutant(
+    'a day of use counts twice',
+    statements,
+    ', raiseDays(db, usage));',
+    ', raiseDays(db, [...usage, ...usage]));',
+  ),
+  mutant(
+    'the use of one is left out of the total',
+    statements,
+    'raiseTotals(db, usage, shardOf',
+    'raiseTotals(db, usage.slice(1), shardOf',
+  ),
   mutant('known charges are posted again', exchange, '&& !known.has(charge.id)', ''),
   mutant(
     'charges of the message count as credits still',

@@ -19,7 +19,10 @@ import { Gate } from './gate.ts';
 export const slotsMax = 4;
 
 /** What a world leaves behind. */
-const tables = ['leases', 'instances', 'changes', 'usage_hourly', 'ledger', 'api_keys', 'users'];
+const tables = [
+  ...['leases', 'instances', 'changes', 'usage_hourly', 'usage_daily', 'usage_totals'],
+  ...['ledger', 'api_keys', 'users'],
+];
 
 export interface Stores {
   readonly dialect: Dialect;

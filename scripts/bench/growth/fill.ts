@@ -84,6 +84,11 @@ async function addUsers(trx: Trx): Promise<void> {
       SELECT 'key_' || id, id, 'bench', ${hash('id')}, 'tg_bench' FROM users`,
     `INSERT INTO usage_hourly (user_id, hour, route, calls, charged, failed, refused)
       SELECT id, ${timeOf(String(firstMs))}, '/', posted - 1, posted - 1, 0, 0 FROM users`,
+    // The first hour is that of midnight, where its day begins too.
+    `INSERT INTO usage_daily (day, user_id, calls, charged, failed, refused)
+      SELECT hour, user_id, calls, charged, failed, refused FROM usage_hourly`,
+    `INSERT INTO usage_totals (hour, route, shard, calls, charged, failed, refused)
+      SELECT hour, route, 0, sum(calls), sum(charged), 0, 0 FROM usage_hourly GROUP BY hour, route`,
   ];
   for (const statement of statements) await sql.raw(statement).execute(trx);
 }

@@ -2,7 +2,7 @@
 // travel as one JSON parameter, so that the text of a statement does not depend on their number.
 
 import { type CompiledQuery, type RawBuilder, sql } from 'kysely';
-import { type Db, isOneOf, isPostgres, rowsOf } from '../database.ts';
+import { type ColumnType, type Db, isOneOf, isPostgres, rowsOf } from '../database.ts';
 import type { Change, Charge, LockPolicy, SyncMessage, Tally } from './exchange.ts';
 import type { LiveLease } from './grants.ts';
 
@@ -93,12 +93,14 @@ export function writesOf(db: Db, instance: string, { posted, tallies, own, asked
   const byKey = posted.filter((charge) => charge.key !== null);
   if (byKey.length > 0) writes.push(raiseSpent(db, byKey));
   const usage = usageOf(posted, tallies);
-  if (usage.length > 0) writes.push(raiseUsage(db, usage));
+  if (usage.length > 0) writes.push(raiseHours(db, usage), raiseDays(db, usage));
   const kept = own.filter((lease) => lease.amount > 0);
   const ended = own.filter((lease) => lease.amount === 0);
   if (kept.length > 0) writes.push(setLeases(db, instance, kept));
   if (ended.length > 0) writes.push(endLeases(db, instance, ended));
   if (asked.length > 0) writes.push(askLeases(db, asked));
+  // At the end: the rows that all instances write are locked for as long as the commit takes.
+  if (usage.length > 0) writes.push(raiseTotals(db, usage, shardOf(instance)));
   return writes.map((write) => write.compile(db));
 }
 
@@ -139,23 +141,41 @@ function raiseSpent(db: Db, charges: readonly Charge[]) {
     FROM ${rowsOf(db, { key: 'text', spent: 'bigint', at: 'timestamptz' }, rows)} WHERE api_keys.id = v."key"`;
 }
 
-interface Usage extends Tally {
+interface Counts {
+  calls: number;
   charged: number;
+  failed: number;
+  refused: number;
 }
 
-/** One row per user, hour and route, in one order for everybody, so that two exchanges cannot wait for each other. */
+interface Usage extends Counts {
+  readonly user: string;
+  readonly hour: string;
+  readonly route: string;
+}
+
 function usageOf(charges: readonly Charge[], tallies: readonly Tally[]): Usage[] {
-  const rows = new Map<string, Usage>();
-  for (const tally of tallies) rows.set(`${tally.user} ${tally.hour} ${tally.route}`, { charged: 0, ...tally });
-  for (const { user, route, at, cost } of charges) {
-    const hour = hourOf(at);
-    const name = `${user} ${hour} ${route}`;
-    const row = rows.get(name) ?? { user, route, hour, calls: 0, charged: 0, failed: 0, refused: 0 };
-    row.calls += 1;
-    row.charged += cost;
-    rows.set(name, row);
+  const charged = charges.map(({ user, route, at, cost }) => {
+    return { user, hour: hourOf(at), route, calls: 1, charged: cost, failed: 0, refused: 0 };
+  });
+  const others = tallies.map((tally) => ({ charged: 0, ...tally }));
+  return sumsOf([...charged, ...others], ({ user, hour, route }) => ({ user, hour, route }));
+}
+
+/** Sums by what `nameOf` says, in one order for everybody, so that two exchanges cannot wait for each other. */
+function sumsOf<N extends object>(usage: readonly Usage[], nameOf: (of: Usage) => N): (N & Counts)[] {
+  const sums = new Map<string, N & Counts>();
+  for (const of of usage) {
+    const name = nameOf(of);
+    const key = Object.values(name).join(' ');
+    const sum = sums.get(key) ?? { calls: 0, charged: 0, failed: 0, refused: 0, ...name };
+    sum.calls += of.calls;
+    sum.charged += of.charged;
+    sum.failed += of.failed;
+    sum.refused += of.refused;
+    sums.set(key, sum);
   }
-  return [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+  return [...sums].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, sum]) => sum);
 }
 
 /** The start of the hour, UTC, of an RFC 3339 time in UTC. */
@@ -163,22 +183,48 @@ export function hourOf(at: string): string {
   return `${at.slice(0, 13)}:00:00.000Z`;
 }
 
-function raiseUsage(db: Db, usage: readonly Usage[]) {
-  const columns = {
-    user: 'text',
-    hour: 'timestamptz',
-    route: 'text',
-    calls: 'bigint',
-    charged: 'bigint',
-    failed: 'bigint',
-    refused: 'bigint',
-  } as const;
-  return sql`INSERT INTO usage_hourly (user_id, hour, route, calls, charged, failed, refused)
-    SELECT v."user", v.hour, v.route, v.calls, v.charged, v.failed, v.refused
-    FROM ${rowsOf(db, columns, usage)} WHERE true
-    ON CONFLICT (user_id, hour, route) DO UPDATE SET
-      calls = usage_hourly.calls + excluded.calls, charged = usage_hourly.charged + excluded.charged,
-      failed = usage_hourly.failed + excluded.failed, refused = usage_hourly.refused + excluded.refused`;
+// One order here as well: hours, days, totals. Tallies come without the lock of their user.
+
+function raiseHours(db: Db, usage: readonly Usage[]) {
+  const rows = usage.map(({ user, ...rest }) => ({ user_id: user, ...rest }));
+  return raise(db, 'usage_hourly', { user_id: 'text', hour: 'timestamptz', route: 'text' }, rows);
+}
+
+function raiseDays(db: Db, usage: readonly Usage[]) {
+  const days = sumsOf(usage, ({ hour, user }) => ({ day: dayOf(hour), user_id: user }));
+  return raise(db, 'usage_daily', { day: 'timestamptz', user_id: 'text' }, days);
+}
+
+function raiseTotals(db: Db, usage: readonly Usage[], shard: number) {
+  const totals = sumsOf(usage, ({ hour, route }) => ({ hour, route, shard }));
+  return raise(db, 'usage_totals', { hour: 'timestamptz', route: 'text', shard: 'bigint' }, totals);
+}
+
+/** Adds to what is counted under these names. */
+function raise(db: Db, table: string, names: Record<string, ColumnType>, rows: readonly Counts[]) {
+  const columns = { ...names, calls: 'bigint', charged: 'bigint', failed: 'bigint', refused: 'bigint' } as const;
+  const list = (of: object) => sql.join(Object.keys(of).map((column) => sql.ref(column)));
+  const into = sql.ref(table);
+  return sql`INSERT INTO ${into} (${list(columns)}) SELECT ${list(columns)} FROM ${rowsOf(db, columns, rows)} WHERE true
+    ON CONFLICT (${list(names)}) DO UPDATE SET
+      calls = ${into}.calls + excluded.calls, charged = ${into}.charged + excluded.charged,
+      failed = ${into}.failed + excluded.failed, refused = ${into}.refused + excluded.refused`;
+}
+
+/** The start of the day, UTC, of such a time. */
+function dayOf(at: string): string {
+  return `${at.slice(0, 10)}T00:00:00.000Z`;
+}
+
+/**
+ * Rows that count the same in `usage_totals`. A row for each instance would never be waited for, but instances come and go
+ * with every start, and each hour would be read once for each of them. With eight it is seldom that two wait, for a commit's
+ * time, and harmless: they lock these rows in one order, and nothing after them.
+ */
+const shards = 8;
+
+function shardOf(instance: string): number {
+  return Array.from(instance).reduce((sum, character) => sum + (character.codePointAt(0) ?? 0), 0) % shards;
 }
 
 /** A lease with its user. */
