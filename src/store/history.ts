@@ -2,7 +2,7 @@
 // every balance. Reads only. Each read is bounded: pages go by keyset, the audit by batches of users.
 
 import { setImmediate } from 'node:timers/promises';
-import { type Selectable, sql } from 'kysely';
+import { type RawBuilder, type Selectable, sql } from 'kysely';
 import { type Db, type Ending, isPostgres, type LedgerKind, type Tables } from './database.ts';
 
 /** A ledger entry. Times are RFC 3339 in UTC. */
@@ -97,18 +97,20 @@ export interface Usage {
   readonly refused: number;
 }
 
-/** What a user's totals are split by: time, and routes where wanted. */
+/** What totals are split by: time, and routes where wanted. */
 export interface UsageQuery {
   readonly bucket: 'hour' | 'day';
   readonly isByRoute: boolean;
+  /** Of this route alone. */
+  readonly route?: string | undefined;
   /** Hours that begin in [from, to), RFC 3339 in UTC. */
   readonly from: string;
   readonly to: string;
   readonly limit: number;
 }
 
-/** Totals of a user's calls in one bucket of time. */
-export interface UserUsage extends Omit<Usage, 'key'> {
+/** Totals of calls in one bucket of time. */
+export interface UsageOverTime extends Omit<Usage, 'key'> {
   /** RFC 3339 in UTC, where it begins. */
   readonly start: string;
   /** Null where routes are not told apart. */
@@ -116,24 +118,24 @@ export interface UserUsage extends Omit<Usage, 'key'> {
 }
 
 /** A user's totals, in the order of time, at most `limit` rows. */
-export async function sumUserUsage(
-  db: Db,
-  userId: string,
-  { bucket, isByRoute, from, to, limit }: UsageQuery,
-): Promise<UserUsage[]> {
-  const start =
-    bucket === 'hour' ? keyExpression(db, 'hour') : sql<string>`${keyExpression(db, 'day')} || 'T00:00:00.000Z'`;
-  const route = isByRoute ? sql<string | null>`route` : sql<string | null>`NULL`;
-  const query = db
-    .selectFrom('usage_hourly')
-    .select([start.as('start'), route.as('route'), ...totals()])
-    .where('user_id', '=', userId)
-    .where('hour', '>=', from)
-    .where('hour', '<', to)
-    .groupBy(start)
-    .orderBy(start);
-  const split = isByRoute ? query.groupBy('usage_hourly.route').orderBy('usage_hourly.route') : query;
-  return split.limit(limit).execute();
+export function sumUserUsage(db: Db, userId: string, query: UsageQuery): Promise<UsageOverTime[]> {
+  return sumOverTime(db, sql`(SELECT * FROM usage_hourly WHERE user_id = ${userId})`, query);
+}
+
+/** The same over all users. */
+export function sumUsageOverTime(db: Db, query: UsageQuery): Promise<UsageOverTime[]> {
+  return sumOverTime(db, sql`usage_totals`, query);
+}
+
+async function sumOverTime(db: Db, hours: RawBuilder<unknown>, query: UsageQuery): Promise<UsageOverTime[]> {
+  const { bucket, isByRoute, route, from, to, limit } = query;
+  const key = keyExpression(db, bucket);
+  const { rows } = await sql<UsageOverTime>`
+    SELECT ${bucket === 'hour' ? key : sql`${key} || 'T00:00:00.000Z'`} AS start,
+      ${isByRoute ? sql`route` : sql`NULL`} AS route, ${sums}
+    FROM ${hours} AS hours WHERE ${within('hour', from, to)} ${route === undefined ? sql`` : sql`AND route = ${route}`}
+    GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ${limit}`.execute(db);
+  return rows;
 }
 
 /** Totals over the hours that begin in [from, to), RFC 3339 in UTC, at most `limit` rows; times in their order, the rest by calls. */
@@ -141,24 +143,43 @@ export async function sumUsage(
   db: Db,
   { by, from, to, limit }: { by: UsageKey; from?: string | undefined; to?: string | undefined; limit: number },
 ): Promise<Usage[]> {
-  const key = keyExpression(db, by);
-  let query = db
-    .selectFrom('usage_hourly')
-    .select([key.as('key'), ...totals()])
-    .groupBy(key);
-  if (from !== undefined) query = query.where('hour', '>=', from);
-  if (to !== undefined) query = query.where('hour', '<', to);
-  const ordered = by === 'day' || by === 'hour' ? query.orderBy(key) : query.orderBy('calls', 'desc').orderBy(key);
-  return ordered.limit(limit).execute();
+  const source =
+    by === 'user' ? usageByUser(from, to) : sql`(SELECT * FROM usage_totals WHERE ${within('hour', from, to)})`;
+  const order = by === 'day' || by === 'hour' ? sql`1` : sql`2 DESC, 1`;
+  const { rows } = await sql<Usage>`SELECT ${keyExpression(db, by)} AS key, ${sums}
+    FROM ${source} AS counted GROUP BY 1 ORDER BY ${order} LIMIT ${limit}`.execute(db);
+  return rows;
 }
 
-function totals() {
-  return [
-    sql<number>`sum(calls)`.as('calls'),
-    sql<number>`sum(charged)`.as('charged'),
-    sql<number>`sum(failed)`.as('failed'),
-    sql<number>`sum(refused)`.as('refused'),
-  ] as const;
+const sums = sql`sum(calls) AS calls, sum(charged) AS charged, sum(failed) AS failed, sum(refused) AS refused`;
+
+/** Whole days as they are counted, and the hours of days that the range has in part: those of two days at the most. */
+function usageByUser(from: string | undefined, to: string | undefined): RawBuilder<unknown> {
+  const [firstDay, lastDay] = [from && dayFrom(from), to && dayBefore(to)];
+  const hours = (from: string, to: string) => sql`SELECT user_id, calls, charged, failed, refused FROM usage_hourly
+    WHERE ${within('hour', from, to)}`;
+  if (from && to && firstDay && lastDay && firstDay > lastDay) return sql`(${hours(from, to)})`;
+  const parts = [
+    sql`SELECT user_id, calls, charged, failed, refused FROM usage_daily WHERE ${within('day', firstDay, lastDay)}`,
+    ...(from && firstDay && from < firstDay ? [hours(from, firstDay)] : []),
+    ...(to && lastDay && lastDay < to ? [hours(lastDay, to)] : []),
+  ];
+  return sql`(${sql.join(parts, sql` UNION ALL `)})`;
+}
+
+function within(column: 'hour' | 'day', from: string | undefined, to: string | undefined): RawBuilder<unknown> {
+  const since = from === undefined ? sql`true` : sql`${sql.ref(column)} >= ${from}`;
+  return to === undefined ? since : sql`${since} AND ${sql.ref(column)} < ${to}`;
+}
+
+/** The first midnight from this time on. */
+function dayFrom(time: string): string {
+  return dayBefore(new Date(Date.parse(time) + 24 * 60 * 60_000 - 1).toISOString());
+}
+
+/** The last midnight until this time. */
+function dayBefore(time: string): string {
+  return `${time.slice(0, 10)}T00:00:00.000Z`;
 }
 
 function keyExpression(db: Db, by: UsageKey) {

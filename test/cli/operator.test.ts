@@ -5,6 +5,7 @@ import t from 'tap';
 import { isWellFormedKey } from '../../src/identity/api-keys.ts';
 import { openCommandLine } from '../helpers/command-line.ts';
 import { dialects, everyMigration } from '../helpers/databases.ts';
+import { addUsage } from '../helpers/meters.ts';
 
 const actor = `cli:${userInfo().username}`;
 const plans = 'plans:\n  Gold:\n    startingCredits: 70';
@@ -199,7 +200,7 @@ for (const dialect of dialects) {
     await run('migrate up');
     const row = { user_id: 'u1', route: 'chat', calls: 3, charged: 20, failed: 1, refused: 2 };
     const hours = ['2026-01-01T23:00:00.000Z', '2026-01-02T00:00:00.000Z'].map((hour) => ({ ...row, hour }));
-    await test.database.db.insertInto('usage_hourly').values(hours).execute();
+    await addUsage(test.database.db, hours);
     t.match(await json('usage'), {
       by: 'route',
       rows: [{ route: 'chat', calls: 6, charged: 40, failed: 2, refused: 4 }],

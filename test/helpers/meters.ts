@@ -7,11 +7,12 @@ import type { ErrorCode } from '../../src/errors.ts';
 import type { Files } from '../../src/journal/files.ts';
 import type { Caller, Hold, Meter, MeterObserver } from '../../src/meter/meter.ts';
 import { type MeterOptions, openMeter } from '../../src/meter/open-meter.ts';
-import type { Database, Db } from '../../src/store/database.ts';
+import type { Database, Db, Tables } from '../../src/store/database.ts';
 import { auditBalances, type Difference } from '../../src/store/history.ts';
 import { registerInstance } from '../../src/store/instances.ts';
 import { openStoreDoor, type StoreDoor } from '../../src/store/sync/door.ts';
 import type { Change, Charge } from '../../src/store/sync/exchange.ts';
+import { recountUsage } from '../../src/store/usage-audit.ts';
 import { temporaryFolder } from './databases.ts';
 
 export interface Observed {
@@ -151,4 +152,10 @@ export async function auditOf(db: Db): Promise<{ users: number; differences: Dif
     total.differences.push(...batch.differences);
   }
   return total;
+}
+
+/** Calls of which only the hours are known, with the totals that belong to them. */
+export async function addUsage(db: Db, hours: readonly Tables['usage_hourly'][]): Promise<void> {
+  await db.insertInto('usage_hourly').values(hours).execute();
+  for (const day of new Set(hours.map(({ hour }) => hour.slice(0, 10)))) await recountUsage(db, day);
 }

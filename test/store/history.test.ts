@@ -5,7 +5,7 @@ import { type Difference, listLedger, lookOverBalances, sumUsage } from '../../s
 import { importUsers } from '../../src/store/import-users.ts';
 import { findUser } from '../../src/store/users.ts';
 import { dialects, migratedDatabase, openAgain } from '../helpers/databases.ts';
-import { auditOf, callerOf, callOnce, openTestMeter } from '../helpers/meters.ts';
+import { addUsage, auditOf, callerOf, callOnce, openTestMeter } from '../helpers/meters.ts';
 import { userWith } from '../helpers/users.ts';
 
 for (const dialect of dialects) {
@@ -137,5 +137,5 @@ for (const dialect of dialects) {
 
 async function callsAt(db: Db, userId: string, route: string, hours: readonly string[]): Promise<void> {
   const rows = hours.map((hour) => ({ user_id: userId, hour, route, calls: 2, charged: 7, failed: 1, refused: 3 }));
-  await db.insertInto('usage_hourly').values(rows).execute();
+  await addUsage(db, rows);
 }

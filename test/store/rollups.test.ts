@@ -5,7 +5,7 @@ import { migrateDown, migrateUp } from '../../src/store/migrate.ts';
 import { exchange, type SyncMessage, type Tally } from '../../src/store/sync/exchange.ts';
 import { auditUsage, recountUsage } from '../../src/store/usage-audit.ts';
 import { dialects, migratedDatabase, openAgain } from '../helpers/databases.ts';
-import { addInstance, addUser } from '../helpers/meters.ts';
+import { addInstance, addUser, chargeOf } from '../helpers/meters.ts';
 import { until } from '../helpers/until.ts';
 
 const none = { calls: 0, charged: 0, failed: 0, refused: 0 };
@@ -47,7 +47,7 @@ for (const dialect of dialects) {
       { hour: '2026-01-03T00:00:00.000Z', route: 'find', ...none, calls: 1, charged: 7 },
       { hour: '2026-01-03T05:00:00.000Z', route: 'find', ...none, calls: 1, charged: 7 },
     ]);
-    t.same(await auditOf(database.db), [null, null]);
+    t.same(await usageAuditOf(database.db), [null, null]);
   });
 
   t.test(`${dialect}: an instance adds to one row of an hour and route, and many instances to few`, async (t) => {
@@ -68,7 +68,7 @@ for (const dialect of dialects) {
     await migrateDown(database);
     await addHours(database.db);
     await migrateUp(database);
-    t.same(await auditOf(database.db), [null, null]);
+    t.same(await usageAuditOf(database.db), [null, null]);
     t.match(await days(database.db), [
       { day: '2026-01-02T00:00:00.000Z', user_id: 'u', calls: 2 },
       { day: '2026-01-03T00:00:00.000Z', user_id: 'u', calls: 1 },
@@ -86,7 +86,7 @@ for (const dialect of dialects) {
     const { database } = test;
     await addUser(database, 'u', 1_000);
     await addHours(database.db);
-    t.same(await auditOf(database.db), [
+    t.same(await usageAuditOf(database.db), [
       { day: '2026-01-02', users: 1, routes: 2 },
       { day: '2026-01-03', users: 2, routes: 1 },
     ]);
@@ -98,11 +98,15 @@ for (const dialect of dialects) {
     })();
     for (let i = 0; i < 10; i++) await recountUsage(database.db, '2026-01-03');
     await writing;
-    t.same(await auditOf(database.db), [{ day: '2026-01-02', users: 1, routes: 2 }, null], 'the other day is left');
+    t.same(
+      await usageAuditOf(database.db),
+      [{ day: '2026-01-02', users: 1, routes: 2 }, null],
+      'the other day is left',
+    );
     await recountUsage(database.db, '2026-01-02');
-    t.same(await auditOf(database.db), [null, null]);
+    t.same(await usageAuditOf(database.db), [null, null]);
     await database.db.deleteFrom('usage_hourly').execute();
-    t.same(await auditOf(database.db), [
+    t.same(await usageAuditOf(database.db), [
       { day: '2026-01-02', users: 1, routes: 2 },
       { day: '2026-01-03', users: 2, routes: 1 },
     ]);
@@ -132,7 +136,7 @@ t.test('postgres: totals are counted anew when nobody is between their hours and
       );
     });
   await t.resolves(counting ?? Promise.reject(new Error('it was not begun')));
-  t.same(await auditOf(database.db), [null]);
+  t.same(await usageAuditOf(database.db), [null]);
 });
 
 t.test(
@@ -150,7 +154,7 @@ t.test(
         for (let round = 0; round < 20; round++) await say({ tallies: told });
       }),
     );
-    t.same(await auditOf(test.database.db), [null, null]);
+    t.same(await usageAuditOf(test.database.db), [null, null]);
     t.match(await totals(test.database.db), [{ refused: 4_000 }, { refused: 4_000 }]);
   },
 );
@@ -167,7 +171,7 @@ async function speaker(database: Database): Promise<(over: Partial<SyncMessage>)
 }
 
 function charge(id: string, user: string, route: string, at: string, cost: number) {
-  return { id, user, key: null, cost, route, status: 200, requestId: 'q', at };
+  return { ...chargeOf(id, user, cost), route, at };
 }
 
 function tally(user: string, route: string, hour: string, over: Partial<Tally>): Tally {
@@ -195,7 +199,7 @@ async function totals(db: Db): Promise<unknown[]> {
   return rows;
 }
 
-async function auditOf(db: Db): Promise<unknown[]> {
+async function usageAuditOf(db: Db): Promise<unknown[]> {
   const found = [];
   for await (const difference of auditUsage(db)) found.push(difference);
   return found;
