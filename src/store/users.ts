@@ -112,29 +112,63 @@ export interface UserPlace {
   readonly id: string;
 }
 
-/** A page of sorted users, each with its place. */
+/** A page looks at so many users for those that are searched for: where few are, it is short, and the next one goes on. */
+const lookedAtMax = 20_000;
+
+/**
+ * A page of sorted users, and the place after which the next one begins; null at the end. There is an index for each order,
+ * but for that of credits on PostgreSQL, where all users are read.
+ */
 export async function listUsersBy(
   db: Db,
   order: { readonly by: UserOrder; readonly isDescending: boolean },
   { search, after, limit }: { search?: string | undefined; after?: UserPlace | undefined; limit: number },
-): Promise<(User & { readonly place: UserPlace })[]> {
-  const key = orderKey(db, order.by);
+): Promise<{ users: User[]; next: UserPlace | null }> {
+  const { key, told } = orderOf(db, order.by);
   const direction = order.isDescending ? 'desc' : 'asc';
-  let query = db.selectFrom('users').select(columns).select(key.as('key')).where(holds(search));
+  let beyond = db.selectFrom('users').select([...columns, key.as('key')]);
   if (after !== undefined) {
-    const beyond = sql.raw(order.isDescending ? '<' : '>');
-    query = query.where(sql<SqlBool>`(${key}, id) ${beyond} (${after.key}, ${after.id})`);
+    const isBeyond = sql.raw(order.isDescending ? '<' : '>');
+    // The first half is in the second; SQLite goes by an index of expressions for the first alone.
+    beyond = beyond.where(
+      sql<SqlBool>`${key} ${isBeyond}= ${after.key} AND (${key}, id) ${isBeyond} (${after.key}, ${after.id})`,
+    );
   }
-  const rows = await query.orderBy(key, direction).orderBy('id', direction).limit(limit).execute();
-  return rows.map(({ key, ...row }) => ({ ...userOf(row), place: { key, id: row.id } }));
+  const sorted = beyond.orderBy(key, direction).orderBy('id', direction);
+  const looked = sorted.limit(search === undefined ? limit + 1 : lookedAtMax);
+  const found = db
+    .selectFrom(looked.as('looked'))
+    .select([...columns, told.as('told')])
+    .where(holds(search));
+  const rows = await found
+    .orderBy('key', direction)
+    .orderBy('id', direction)
+    .limit(limit + 1)
+    .execute();
+  const users = rows.slice(0, limit);
+  let last: { id: string; told: UserPlace['key'] } | undefined;
+  if (rows.length > limit) last = users.at(-1);
+  else if (search !== undefined) {
+    const end = sorted.offset(lookedAtMax - 1).limit(1);
+    last = await db
+      .selectFrom(end.as('looked'))
+      .select(['id', told.as('told')])
+      .executeTakeFirst();
+  }
+  return {
+    users: users.map(({ told: _, ...row }) => userOf(row)),
+    next: last === undefined ? null : { key: last.told, id: last.id },
+  };
 }
 
-function orderKey(db: Db, by: UserOrder): RawBuilder<string | number> {
-  if (by === 'credits') return sql<number>`credits`;
-  if (by === 'email') return sql<string>`coalesce(lower(email), '')`;
-  if (by === 'name') return sql<string>`lower(name)`;
-  // As exact as it is told: what was left out would be passed over on the next page.
-  return isPostgres(db) ? sql<string>`date_trunc('milliseconds', created_at)` : sql<string>`created_at`;
+/** By what users are sorted, as its index has it, and how it is told of a row that has it as `key`. */
+function orderOf(db: Db, by: UserOrder): { key: RawBuilder<unknown>; told: RawBuilder<string | number> } {
+  const told = sql<string | number>`key`;
+  if (by === 'credits') return { key: sql`credits`, told };
+  if (by === 'email') return { key: sql`coalesce(lower(email), '')`, told };
+  if (by === 'name') return { key: sql`substr(lower(name), 1, 128)`, told };
+  const exactly = sql<string>`to_char(key, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+  return { key: sql`created_at`, told: isPostgres(db) ? exactly : told };
 }
 
 /** Keeps others from what is done under the lock of a user, until the end of the transaction. On SQLite it has locked everything. */

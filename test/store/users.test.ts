@@ -1,8 +1,24 @@
+import { CompiledQuery, sql } from 'kysely';
 import t from 'tap';
+import { type Db, isPostgres, rowsOf } from '../../src/store/database.ts';
 import { importUsers } from '../../src/store/import-users.ts';
-import { blockUser, createUser, findUser, listUsers, setPlan, unblockUser } from '../../src/store/users.ts';
+import {
+  blockUser,
+  createUser,
+  findUser,
+  listUsers,
+  listUsersBy,
+  setPlan,
+  type User,
+  type UserOrder,
+  type UserPlace,
+  unblockUser,
+} from '../../src/store/users.ts';
 import { dialects, migratedDatabase } from '../helpers/databases.ts';
 import { amountsOf, userWith } from '../helpers/users.ts';
+
+const fieldOf = { created: 'createdAt', email: 'email', name: 'name', credits: 'credits' } as const;
+const orders = Object.keys(fieldOf) as UserOrder[];
 
 for (const dialect of dialects) {
   t.test(`${dialect}: a new user has the starting credits and one signup entry by who made it`, async (t) => {
@@ -56,6 +72,81 @@ for (const dialect of dialects) {
     t.same(await search(all[0]?.id ?? ''), [all[0]?.email]);
   });
 
+  t.test(`${dialect}: sorted pages hold everybody once, however alike, in both directions`, async (t) => {
+    const { db } = (await migratedDatabase(t, dialect)).database;
+    const moments = ['2026-01-02T03:04:05.678001Z', '2026-01-02T03:04:05.678002Z', '2026-01-02T03:04:05.679Z'];
+    const long = 'x'.repeat(128);
+    const names = ['ann', 'Ann', 'Zoe', `${long}b`, `${long}a`];
+    const users = Array.from({ length: 40 }, (_, i) => ({
+      id: `${i % 3}u${i}`,
+      name: names[i % 5] ?? '',
+      email: i % 4 === 0 ? null : `U${40 - i}@b.example`,
+      credits: i % 6,
+      created_at: moments[i % moments.length] ?? '',
+    }));
+    await db.insertInto('users').values(users).execute();
+    for (const by of orders) {
+      const up = await pagesOf(db, { by, isDescending: false }, 3);
+      const down = await pagesOf(db, { by, isDescending: true }, 7);
+      const ids = up.map(({ id }) => id);
+      t.same([...ids].sort(), users.map(({ id }) => id).sort(), by);
+      t.same(down.map(({ id }) => id).reverse(), ids, `${by}, the other way round`);
+    }
+    const told = async (by: UserOrder) =>
+      (await pagesOf(db, { by, isDescending: false }, 9)).map((user) => user[fieldOf[by]]);
+    t.same(await told('credits'), users.map(({ credits }) => credits).sort());
+    t.same(new Set((await told('email')).slice(0, 10)), new Set([null]));
+    t.same((await told('name')).slice(-8), Array(8).fill('Zoe'));
+    t.same([...(await told('created'))].sort(), await told('created'));
+  });
+
+  t.test(`${dialect}: a search looks at so many users for each page, and goes on where it has ended`, async (t) => {
+    const { db } = (await migratedDatabase(t, dialect)).database;
+    const ids = Array.from({ length: 45_000 }, (_, i) => ({ id: `u${String(i).padStart(5, '0')}` }));
+    await sql`INSERT INTO users (id, name, credits, posted)
+      SELECT v.id, v.id, 0, 1 FROM ${rowsOf(db, { id: 'text' }, ids)} WHERE true`.execute(db);
+    const named = (by: UserOrder, search: string, after?: UserPlace) =>
+      listUsersBy(db, { by, isDescending: true }, { search, after, limit: 100 });
+    for (const by of ['name', 'email', 'credits'] as const) {
+      const pages: string[][] = [];
+      for (let after: UserPlace | null | undefined; after !== null; ) {
+        const { users, next } = await named(by, '10', after);
+        pages.push(users.map(({ id }) => id));
+        after = next;
+        if (pages.length > 5_000) throw new Error('there is no end');
+      }
+      const found = ids.map(({ id }) => id).filter((id) => id.includes('10'));
+      t.same(pages.flat(), found.toReversed(), by);
+    }
+    const first = await named('name', 'u00007');
+    t.match(first, { users: [], next: { id: 'u25000' } });
+    const second = await named('name', 'u00007', first.next ?? undefined);
+    t.match(second, { users: [], next: { id: 'u05000' } });
+    t.match(await named('name', 'u00007', second.next ?? undefined), { users: [{ id: 'u00007' }], next: null });
+  });
+
+  t.test(`${dialect}: a page of sorted users is read from an index, the first one and those after it`, async (t) => {
+    const { db } = (await migratedDatabase(t, dialect)).database;
+    const ids = Array.from({ length: 2_000 }, (_, i) => ({ id: `u${i}` }));
+    await sql`INSERT INTO users (id, name, credits, posted)
+      SELECT v.id, v.id, 0, 1 FROM ${rowsOf(db, { id: 'text' }, ids)} WHERE true`.execute(db);
+    await sql`ANALYZE`.execute(db);
+    for (const by of orders) {
+      // In PostgreSQL there is none, so that a balance can be lowered in place.
+      if (by === 'credits' && dialect === 'postgres') continue;
+      for (const isDescending of [false, true]) {
+        const { next } = await listUsersBy(db, { by, isDescending }, { limit: 3 });
+        for (const after of [undefined, next ?? undefined]) {
+          const plan = await planOf(db, (db) => listUsersBy(db, { by, isDescending }, { after, limit: 3 }));
+          t.match(plan, new RegExp(`users_by_${by}`), plan);
+          t.notMatch(plan, /Sort|TEMP B-TREE|Seq Scan/, plan);
+          const isRange = /Index Cond|SEARCH users/.test(plan);
+          t.equal(isRange, after !== undefined, plan);
+        }
+      }
+    }
+  });
+
   t.test(
     `${dialect}: blocking and unblocking is noted for the gateways, and blocking again keeps the time`,
     async (t) => {
@@ -101,4 +192,36 @@ for (const dialect of dialects) {
     t.same(await entries.where('user_id', '=', u5.id).execute(), [{ kind: 'signup', amount: 2, actor: 'cli:x' }]);
     t.equal((await entries.execute()).length, 1 + 2 * 833, 'no entry where there is nothing to book');
   });
+}
+
+/** Everybody, page by page. */
+async function pagesOf(db: Db, order: { by: UserOrder; isDescending: boolean }, limit: number): Promise<User[]> {
+  const seen: User[] = [];
+  for (let after: UserPlace | null | undefined; after !== null; ) {
+    const { users, next } = await listUsersBy(db, order, { after, limit });
+    if (next !== null && (users.length !== limit || seen.length > 1_000)) throw new Error('there is no end');
+    seen.push(...users);
+    after = next;
+  }
+  return seen;
+}
+
+/** How the database would go about what the work asks first. */
+async function planOf(db: Db, work: (db: Db) => Promise<unknown>): Promise<string> {
+  const asked: CompiledQuery[] = [];
+  const watching = db.withPlugin({
+    transformQuery: ({ node, queryId }) => {
+      asked.push(db.getExecutor().compileQuery(node, queryId));
+      return node;
+    },
+    transformResult: async ({ result }) => result,
+  });
+  await work(watching);
+  const [first] = asked;
+  if (first === undefined) throw new Error('nothing was asked');
+  const how = isPostgres(db) ? 'EXPLAIN' : 'EXPLAIN QUERY PLAN';
+  const { rows } = await db.executeQuery<Record<string, unknown>>(
+    CompiledQuery.raw(`${how} ${first.sql}`, [...first.parameters]),
+  );
+  return rows.map((row) => row['QUERY PLAN'] ?? row['detail']).join('\n');
 }

@@ -60,22 +60,22 @@ function list(app: FastifyInstance, { db }: UsersOptions): void {
     ),
     limit: Type.Integer({ default: 50, minimum: 1, maximum: 200 }),
   });
-  const page = Type.Object({ users: Type.Array(shown), next: text });
+  const next = Type.Union([Type.String(), Type.Null()], {
+    description:
+      'Null at the end. Where few users hold what is searched for, a page before the end may be short, or empty.',
+  });
+  const page = Type.Object({ users: Type.Array(shown), next });
   app.get<{ Querystring: Static<typeof querystring> }>('/_tollgate/api/admin/users', {
     schema: { querystring, response: { 200: page } },
     handler: async ({ query: { search, sort, order, cursor, limit } }) => {
       const by = { by: sort, isDescending: order === 'desc' };
       const after = cursor === undefined ? undefined : placeOf(cursor, `${sort} ${order}`);
-      const found = await listUsersBy(db, by, { search: search || undefined, after, limit: limit + 1 }).catch(
-        (error) => {
-          // A cursor that somebody has made up may be nothing that can be compared.
-          throw isBadData(error) ? noCursor() : error;
-        },
-      );
-      const users = found.slice(0, limit);
-      const last = users.at(-1);
-      const next = found.length > limit && last !== undefined ? cursorOf(last.place, `${sort} ${order}`) : null;
-      return { users, next };
+      const found = listUsersBy(db, by, { search: search || undefined, after, limit });
+      const { users, next } = await found.catch((error) => {
+        // A cursor that somebody has made up may be nothing that can be compared.
+        throw isBadData(error) ? noCursor() : error;
+      });
+      return { users, next: next && cursorOf(next, `${sort} ${order}`) };
     },
   });
 }
