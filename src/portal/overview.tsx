@@ -50,7 +50,7 @@ export async function overview({ db, base, visitor, config }: PageContext): Prom
         </div>
         <div id="last" data-live>
           {ledger.entries.length > 0 && (
-            <Entries entries={ledger.entries} receipts={`${base}/history`} caption="Last entries" />
+            <Entries entries={ledger.entries} receipts={`${base}/history`} caption="The newest of the ledger" />
           )}
           {ledger.entries.every(({ kind }) => kind !== 'charge') && <Beginning base={base} />}
         </div>
