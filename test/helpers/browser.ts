@@ -6,12 +6,15 @@ import { type Browser, chromium as launcher } from 'playwright-core';
 import type { Test } from 'tap';
 import { temporaryFolder } from './databases.ts';
 
-/** It may reach the loopback and nothing else. As root, as in containers, Chromium runs only without its sandbox. */
+/**
+ * It may reach the loopback and nothing else; names below `localhost` are the loopback too, so that a test can have several
+ * hosts. As root, as in containers, Chromium runs only without its sandbox.
+ */
 const args = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
-  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+  '--host-resolver-rules=MAP *.localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
 ];
 
 /** Launches a headless browser; it is closed at the end of the test. Costs some three seconds. */
