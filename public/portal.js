@@ -25,13 +25,21 @@ async function refresh() {
       location.reload();
       return;
     }
-    document.documentElement.classList.toggle('stale', !answer.ok);
+    noteStale(!answer.ok);
     if (answer.ok) replaceLive(new DOMParser().parseFromString(await answer.text(), 'text/html'));
   } catch {
-    document.documentElement.classList.add('stale');
+    noteStale(true);
   } finally {
     isAsking = false;
   }
+}
+
+/** @param {boolean} isStale */
+function noteStale(isStale) {
+  const { classList } = document.documentElement;
+  if (classList.contains('stale') === isStale) return;
+  classList.toggle('stale', isStale);
+  tell(isStale ? 'What is shown may be old: the gateway cannot say more for the moment.' : '');
 }
 
 /** @param {Document} page */

@@ -8,9 +8,13 @@ export function baseOf({ server }: Pick<PortalOptions['config'], 'server'>): str
   return `${server.portalPlace?.path ?? ''}/_tollgate`;
 }
 
+/** Sign-in takes no longer ones. */
+const returnToLengthMax = 512;
+
 /** Where somebody comes back to after signing in: the page that they asked for. */
-export function returnToOf(base: string, { originalUrl }: FastifyRequest): string {
-  return base.slice(0, -'/_tollgate'.length) + originalUrl;
+export function returnToOf(base: string, { target }: FastifyRequest): string {
+  const path = base.slice(0, -'/_tollgate'.length) + target;
+  return path.length <= returnToLengthMax ? path : `${base}/`;
 }
 
 /** Fields of every page. Nothing is inline, and nothing comes from elsewhere. */
