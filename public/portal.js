@@ -26,7 +26,11 @@ async function refresh() {
       return;
     }
     noteStale(!answer.ok);
-    if (answer.ok) replaceLive(new DOMParser().parseFromString(await answer.text(), 'text/html'));
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    // Where nothing is live any more this is another page: the door, once a session has ended.
+    if (page.querySelector('[data-live]') === null) location.reload();
+    else replaceLive(page);
   } catch {
     noteStale(true);
   } finally {
