@@ -91,6 +91,33 @@ t.test('names, addresses, routes and notes are texts, however long and whatever 
   });
 });
 
+t.test('what slipped into a page all the same would neither run nor tell anybody', async (t) => {
+  const portal = await startPortal(t, 'sqlite');
+  const elsewhere = JSON.stringify(`${portal.upstream.url}/stolen`);
+  const context = await browser.newContext();
+  t.teardown(() => context.close());
+  const page = await context.newPage();
+  for (const path of ['/', '/history', '/nothing']) {
+    await page.goto(portal.base + path);
+    const forbidden = await page.evaluate<string[]>(`new Promise((resolve) => {
+      const forbidden = [];
+      document.addEventListener('securitypolicyviolation', ({ effectiveDirective }) => {
+        if (forbidden.push(effectiveDirective) === 6) resolve(forbidden.sort());
+      });
+      document.body.innerHTML += '<img src="x" onerror="stolen = 1"><img src=' + ${elsewhere} + '>' +
+        '<iframe src=' + ${elsewhere} + '></iframe>';
+      for (const terms of [{ textContent: 'stolen = 2' }, { src: ${elsewhere} }]) {
+        document.body.append(Object.assign(document.createElement('script'), terms));
+      }
+      fetch(${elsewhere}, { mode: 'no-cors' }).catch(() => {});
+    })`);
+    const directives = ['connect-src', 'frame-src', 'img-src', 'script-src-attr', 'script-src-elem', 'script-src-elem'];
+    t.same(forbidden, directives, path);
+    t.equal(await page.evaluate('typeof stolen'), 'undefined');
+  }
+  t.same(portal.upstream.seen, []);
+});
+
 const withoutCredits = { Basic: { startingCredits: 0 } };
 
 /** Of the whole history, as it streams. */
