@@ -38,6 +38,12 @@ export class Liveness {
     return this.#clock.nowMs() - this.#heardAtMs;
   }
 
+  /** Null before the first answer. */
+  get secondsSinceAnswer(): number | null {
+    const { silentMs } = this;
+    return Number.isFinite(silentMs) ? silentMs / 1000 : null;
+  }
+
   /** Something is asked; `hang` runs when the answer takes too long. Call what it returns as soon as there is an end to it. */
   asked(hang: () => void): () => void {
     let callOff = () => {};

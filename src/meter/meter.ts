@@ -19,6 +19,7 @@ import { creditsLeft, releaseHold, settleHold, takeHold } from './lease.ts';
 import { type Line, rememberedRefusal, serveLine } from './line.ts';
 import { hasNews } from './message.ts';
 import type { Outage } from './outage.ts';
+import type { MeterState } from './state.ts';
 import type { Sync, SyncObserver } from './sync.ts';
 
 /** Who pays. `request.user` satisfies it. */
@@ -55,21 +56,6 @@ export interface MeterObserver extends SyncObserver {
   setAside(): void;
   /** A call was admitted while the store was down. */
   admittedWhileDown(): void;
-}
-
-/** What the meter looks like from outside: for metrics and health. */
-export interface MeterState {
-  readonly instance: string;
-  readonly isStoreUp: boolean;
-  /** The store answers, and what it holds cannot be used. */
-  readonly isStoreUnusable: boolean;
-  readonly holdsOpen: number;
-  readonly oldestHoldSeconds: number;
-  readonly leasedCredits: number;
-  readonly unsentCharges: number;
-  readonly oldestUnsentSeconds: number;
-  /** What is wrong with the journal, for people; null while it is written. */
-  readonly journalFault: string | null;
 }
 
 /** Calls in line beyond this are refused. */
@@ -257,6 +243,7 @@ export class Meter {
       instance: this.#sync.instance,
       isStoreUp: this.#sync.isUp,
       isStoreUnusable: this.#sync.isUnusable,
+      secondsSinceSync: this.#sync.liveness.secondsSinceAnswer,
       holdsOpen: this.#open.size,
       oldestHoldSeconds: (nowMs - oldestHoldAtMs) / 1000,
       leasedCredits,

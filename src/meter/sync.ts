@@ -62,7 +62,7 @@ export class Sync {
   readonly #outage: Outage;
   readonly #registration: Registration;
   readonly #watch = new Watch();
-  readonly #liveness: Liveness;
+  readonly liveness: Liveness;
   #instance: string;
   #seq = 0;
   #callOff: (() => void) | null = null;
@@ -89,7 +89,7 @@ export class Sync {
     this.#observer = observer;
     this.#outage = outage;
     this.#registration = new Registration(store, log, firstOfAll);
-    this.#liveness = new Liveness(clock);
+    this.liveness = new Liveness(clock);
   }
 
   /** Where calls are served in an outage, one may be under way already: the instance is registered as soon as it is over. */
@@ -97,7 +97,7 @@ export class Sync {
     const startMs = this.#clock.nowMs();
     try {
       await this.#registration.enter(this.#instance);
-      this.#liveness.answered();
+      this.liveness.answered();
       // From here on it is known what changes: who was looked up before could not be vouched for.
       await this.#exchangeOnce();
     } catch (error) {
@@ -109,7 +109,7 @@ export class Sync {
 
   /** False while the store is down. */
   get isUp(): boolean {
-    return this.#liveness.isUp;
+    return this.liveness.isUp;
   }
 
   /** Whether a message of this process was ever answered. */
@@ -166,7 +166,7 @@ export class Sync {
   /** Sends a message. Null when there is nothing to work in: no answer, or this instance had to begin anew. */
   async #ask(outgoing: Outgoing, startMs: number): Promise<SyncReply | null> {
     const locks: LockPolicy = startMs < this.#skipLockedUntilMs ? 'skip' : 'wait';
-    const endWatch = this.#liveness.asked(() => this.#hangs());
+    const endWatch = this.liveness.asked(() => this.#hangs());
     try {
       await this.#registration.enter(this.#instance);
       const answer = await this.#options.store.exchange({ ...outgoing.message, since: this.#mark }, locks);
@@ -177,7 +177,7 @@ export class Sync {
         this.#chargesMax = Math.min(chargesMax, this.#chargesMax * 2);
         return answer;
       }
-      this.#liveness.answered();
+      this.liveness.answered();
       this.#beginAnew();
     } catch (error) {
       if (isBadData(error) && outgoing.charges.length > 0) {
@@ -207,8 +207,8 @@ export class Sync {
   }
 
   #heard(outgoing: Outgoing, reply: SyncReply, nowMs: number): void {
-    const { failures, silentMs } = this.#liveness;
-    this.#liveness.answered();
+    const { failures, silentMs } = this.liveness;
+    this.liveness.answered();
     if (failures > 0) this.#log.info({ failures }, 'the store answers again');
     // What a process that was stopped for long has missed may be cleared away by now, and nothing has failed.
     if (silentMs > silentAfterMs) this.#observer.silent();
@@ -228,8 +228,8 @@ export class Sync {
 
   #failed(error: unknown, startMs: number): void {
     const nowMs = this.#clock.nowMs();
-    this.#liveness.failed();
-    const { failures, silentMs } = this.#liveness;
+    this.liveness.failed();
+    const { failures, silentMs } = this.liveness;
     this.#restUntilMs = nowMs + retryMsAfter(failures, nowMs - startMs, this.#instance);
     this.#observer.synced((nowMs - startMs) / 1000, 0, false);
     const unsent = this.#books.owed.size;

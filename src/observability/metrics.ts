@@ -3,7 +3,7 @@
 // processes become one; counters and histograms add up.
 
 import { type Aggregator, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { MeterState } from '../meter/meter.ts';
+import type { MeterState } from '../meter/state.ts';
 
 /** What the gauges are read from when somebody asks. */
 export interface GaugeSources {

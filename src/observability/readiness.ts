@@ -1,6 +1,6 @@
 // Whether a gateway should get calls, and what an operator should look at: pure.
 
-import type { MeterState } from '../meter/meter.ts';
+import type { MeterState } from '../meter/state.ts';
 
 export interface ReadinessFacts {
   readonly state: Pick<MeterState, 'isStoreUp' | 'isStoreUnusable' | 'journalFault'>;

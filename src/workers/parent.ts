@@ -3,7 +3,7 @@
 
 import cluster from 'node:cluster';
 import type { Config } from '../config/config.ts';
-import type { MeterState } from '../meter/meter.ts';
+import type { MeterState } from '../meter/state.ts';
 import { closeMaxMs } from '../meter/sync.ts';
 import { DriftWatch } from '../observability/drift.ts';
 import { createLogger } from '../observability/logger.ts';
@@ -39,6 +39,7 @@ const holdsNothing = {
   oldestUnsentSeconds: 0,
   journalFault: null,
   isStoreUnusable: false,
+  secondsSinceSync: null,
 };
 
 /**

@@ -179,7 +179,7 @@ for (const dialect of dialects) {
       instances: [{ id: body['instance'], messages: Number, leases: 1, leasedCredits: 15 * 7 }],
       calls: { held: 0, oldestSeconds: 0 },
       journal: { charges: 0, oldestSeconds: 0, fault: null },
-      database: { kind: dialect, isUp: true },
+      database: { kind: dialect, isUp: true, secondsSinceSync: Number },
       drift: 0,
     });
   });
@@ -204,7 +204,9 @@ t.test(
     t.equal(await asOps(), 404);
     const answer = await asProgram('/status');
     t.same([answer.status, answer.headers.get('cache-control')], [200, 'no-store']);
-    t.match(await answer.json(), { instances: null, database: { kind: 'postgres', isUp: false } });
+    const { instances, database: told } = (await answer.json()) as { instances: null; database: Body };
+    t.match({ instances, told }, { instances: null, told: { kind: 'postgres', isUp: false } });
+    t.ok(Number(told['secondsSinceSync']) >= 2, 'a database is down when it has said nothing for two seconds');
     await line.heal();
     await until(asOps, (status) => status === 200);
   },

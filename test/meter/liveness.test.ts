@@ -32,6 +32,7 @@ function openClock() {
 t.test('a store that fails is down two seconds after its last answer, and up with the next', async (t) => {
   const { clock, at } = openClock();
   const liveness = new Liveness(clock);
+  t.equal(liveness.secondsSinceAnswer, null, 'before the first');
   liveness.answered();
   at(1_000);
   liveness.failed();
@@ -41,6 +42,7 @@ t.test('a store that fails is down two seconds after its last answer, and up wit
   t.equal(liveness.isUp, false);
   t.equal(liveness.failures, 1);
   t.equal(liveness.silentMs, 2_000);
+  t.equal(liveness.secondsSinceAnswer, 2);
   liveness.answered();
   t.equal(liveness.isUp, true);
   t.equal(liveness.failures, 0);

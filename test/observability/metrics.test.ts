@@ -35,6 +35,7 @@ const meterState = {
   unsentCharges: 4,
   oldestUnsentSeconds: 5,
   journalFault: null,
+  secondsSinceSync: null,
 };
 
 /** Name with labels → type, of everything that is exported once each thing has happened. */

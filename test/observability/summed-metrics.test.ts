@@ -9,6 +9,7 @@ const state = {
   leasedCredits: 0,
   unsentCharges: 0,
   journalFault: null,
+  secondsSinceSync: null,
   isStoreUnusable: false,
 };
 const idle = { ...state, oldestUnsentSeconds: 0, isStoreUp: true };
@@ -21,6 +22,7 @@ function metricsOf(calls: number, gauge: number, isStoreUp = true): Metrics {
     leasedCredits: gauge,
     unsentCharges: gauge,
     journalFault: null,
+    secondsSinceSync: null,
     isStoreUnusable: false,
   };
   const meterState = () => ({ instance: 'i', ...told, oldestUnsentSeconds: gauge, isStoreUp });

@@ -40,7 +40,14 @@ const answer = Type.Object({
     oldestSeconds: seconds,
     fault: Type.Union([Type.String(), Type.Null()]),
   }),
-  database: Type.Object({ kind: Type.Enum(['postgres', 'sqlite']), isUp: Type.Boolean() }),
+  database: Type.Object({
+    kind: Type.Enum(['postgres', 'sqlite']),
+    isUp: Type.Boolean(),
+    secondsSinceSync: Type.Union([seconds, Type.Null()], {
+      description:
+        'Since it last answered an exchange of charges and leases, which is asked twice a second or more. Null before it has.',
+    }),
+  }),
   drift: Type.Union([count, Type.Null()], {
     description:
       'Credits by which balances differ from their ledger: 0 in books that are right. Null with several workers.',
@@ -62,7 +69,11 @@ export async function status(app: FastifyInstance, { db, meter, driftOf }: Statu
           oldestSeconds: state.oldestUnsentSeconds,
           fault: state.journalFault,
         },
-        database: { kind: isPostgres(db) ? ('postgres' as const) : ('sqlite' as const), isUp: state.isStoreUp },
+        database: {
+          kind: isPostgres(db) ? ('postgres' as const) : ('sqlite' as const),
+          isUp: state.isStoreUp,
+          secondsSinceSync: state.secondsSinceSync,
+        },
         drift: driftOf(),
       };
     },

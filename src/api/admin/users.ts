@@ -7,17 +7,8 @@ import { TollgateError } from '../../errors.ts';
 import { type Static, Type } from '../../schema/type.ts';
 import { getReservedCredits } from '../../store/credits.ts';
 import { type Db, transact } from '../../store/database.ts';
-import { isBadData } from '../../store/outage.ts';
-import {
-  blockUser,
-  createUser,
-  getUser,
-  listUsersBy,
-  setPlan,
-  type User,
-  type UserPlace,
-  unblockUser,
-} from '../../store/users.ts';
+import { findUserPage } from '../../store/user-pages.ts';
+import { blockUser, createUser, getUser, setPlan, type User, unblockUser } from '../../store/users.ts';
 
 export interface UsersOptions extends Pick<Config, 'plans' | 'defaultPlan'> {
   readonly db: Db;
@@ -67,45 +58,12 @@ function list(app: FastifyInstance, { db }: UsersOptions): void {
   const page = Type.Object({ users: Type.Array(shown), next });
   app.get<{ Querystring: Static<typeof querystring> }>('/_tollgate/api/admin/users', {
     schema: { querystring, response: { 200: page } },
-    handler: async ({ query: { search, sort, order, cursor, limit } }) => {
-      const by = { by: sort, isDescending: order === 'desc' };
-      const after = cursor === undefined ? undefined : placeOf(cursor, `${sort} ${order}`);
-      const found = listUsersBy(db, by, { search: search || undefined, after, limit });
-      const { users, next } = await found.catch((error) => {
-        // A cursor that somebody has made up may be nothing that can be compared.
-        throw isBadData(error) ? noCursor() : error;
-      });
-      return { users, next: next && cursorOf(next, `${sort} ${order}`) };
+    handler: async ({ query }) => {
+      const found = await findUserPage(db, query);
+      if (found !== null) return found;
+      throw new TollgateError('TG_INPUT_INVALID', { input: 'the cursor is of another order, or none' });
     },
   });
-}
-
-function cursorOf({ key, id }: UserPlace, order: string): string {
-  return Buffer.from(JSON.stringify([order, key, id])).toString('base64url');
-}
-
-function placeOf(cursor: string, order: string): UserPlace {
-  const [of, key, id] = membersOf(Buffer.from(cursor, 'base64url').toString());
-  const isKey = order.startsWith('credits ') ? Number.isSafeInteger(key) : isText(key);
-  if (of !== order || !isKey || !isText(id)) throw noCursor();
-  return { key: key as UserPlace['key'], id };
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && !value.includes('\0');
-}
-
-function noCursor(): TollgateError {
-  return new TollgateError('TG_INPUT_INVALID', { input: 'the cursor is of another order, or none' });
-}
-
-function membersOf(json: string): unknown[] {
-  try {
-    const value: unknown = JSON.parse(json);
-    return Array.isArray(value) ? value : [];
-  } catch {
-    return [];
-  }
 }
 
 interface ById {
