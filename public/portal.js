@@ -21,7 +21,8 @@ async function refresh() {
   isAsking = true;
   try {
     const answer = await fetch(location.href, { headers: { accept: 'text/html' }, cache: 'no-store' });
-    if (answer.status === 401) {
+    // Whose session has ended may not know of the page any more.
+    if (answer.status === 401 || answer.status === 404) {
       location.reload();
       return;
     }
@@ -102,7 +103,8 @@ async function send(form) {
     const text = await answer.text();
     const body = text === '' ? {} : JSON.parse(text);
     if (answer.ok) await done(form, body);
-    else if (answer.status === 401) location.reload();
+    else if (answer.status === 401 || answer.headers.get('x-tollgate-error') === 'TG_ROUTE_NOT_FOUND')
+      location.reload();
     else showFault(form, body.error ?? `The gateway answered ${answer.status}.`);
   } catch {
     showFault(form, 'The gateway does not answer. Nothing is known of whether this was done: look, and try again.');
@@ -137,11 +139,15 @@ function membersOf(form) {
     if (!(field instanceof HTMLInputElement || field instanceof HTMLSelectElement) || field.name === '') continue;
     if (field.disabled || field.closest('[hidden]') !== null) continue;
     if (field.type === 'checkbox') members[field.name] = /** @type {HTMLInputElement} */ (field).checked;
-    else if (field.value !== '') {
-      members[field.name] = field.dataset.type === 'integer' ? Number(field.value) : field.value;
-    }
+    else if (field.value !== '') members[field.name] = readValue(field);
   }
   return members;
+}
+
+/** @param {HTMLInputElement | HTMLSelectElement} field */
+function readValue({ value, dataset }) {
+  if (dataset.type === 'integer') return Number(value);
+  return dataset.type === 'boolean' ? value === 'true' : value;
 }
 
 /** @param {HTMLFormElement} form @param {string} text */
@@ -165,6 +171,7 @@ async function done(form, body) {
     return;
   }
   form.reset();
+  for (const choice of form.querySelectorAll('select')) showChosen(choice);
   if (text !== '') tell(text);
   await refresh();
 }
@@ -199,10 +206,17 @@ document.addEventListener('click', async (event) => {
 // One of several parts of a form is asked for, as its choice says.
 
 document.addEventListener('change', (event) => {
-  const choice = event.target;
-  if (!(choice instanceof HTMLSelectElement) || choice.form === null) return;
-  for (const part of choice.form.querySelectorAll(`[data-when-${choice.name}]`)) {
-    const wanted = (part.getAttribute(`data-when-${choice.name}`) ?? '').split(' ');
-    /** @type {HTMLElement} */ (part).hidden = !wanted.includes(choice.value);
-  }
+  if (event.target instanceof HTMLSelectElement) showChosen(event.target);
 });
+// Browsers keep what was chosen when a page is loaded again.
+for (const choice of document.querySelectorAll('select')) showChosen(choice);
+
+/** @param {HTMLSelectElement} choice */
+function showChosen(choice) {
+  for (const part of choice.form?.querySelectorAll(`[data-when-${choice.name}]`) ?? []) {
+    if (!(part instanceof HTMLFieldSetElement)) continue;
+    const wanted = (part.getAttribute(`data-when-${choice.name}`) ?? '').split(' ');
+    // What is not asked for is not missing either.
+    part.hidden = part.disabled = !wanted.includes(choice.value);
+  }
+}

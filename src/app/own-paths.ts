@@ -13,6 +13,7 @@ import { generateKey } from '../identity/api-keys.ts';
 import { Attempts, attemptLimits } from '../identity/attempts.ts';
 import { Operators } from '../identity/operators.ts';
 import type { Meter } from '../meter/meter.ts';
+import { operatorPlaces } from '../portal/admin/places.ts';
 import { portal } from '../portal/portal.ts';
 import type { Db } from '../store/database.ts';
 import { type Identities, newUserOf } from './identities.ts';
@@ -52,7 +53,7 @@ export async function registerOwnPaths(
   const terms = { tokens, sessions, keyFields: apiKeys.headers, failures: means.failures, isStoreUp };
   const operators = new Operators(terms);
   await app.register(portal, {
-    ...{ ...rest, meter, config, signInLinks: signInLinksOf(config) },
+    ...{ ...rest, meter, config, signInLinks: signInLinksOf(config), operatorPlaces },
     operatorOf: (request) => operators.findSignedIn(request.raw),
   });
   if (tokens.length === 0 && (signIn === null || signIn.admins.length === 0)) return;

@@ -48,10 +48,16 @@ export class Operators {
     return found;
   }
 
-  /** The same of who has signed in, where everybody may ask: those who are no operators are not counted. */
+  /**
+   * The same of who has signed in, where everybody may ask: those who are no operators are not counted. Rejects as look-ups
+   * do, while it cannot be told who they are.
+   */
   async findSignedIn(request: Request): Promise<string | null> {
-    const session = this.#options.sessions?.idIn(request, 'read') ?? null;
-    return session === null ? null : this.#bySession(session);
+    const { sessions, isStoreUp } = this.#options;
+    const session = sessions?.idIn(request, 'read') ?? null;
+    if (sessions === null || session === null) return null;
+    if (!isStoreUp()) throw new TollgateError('TG_STORE_UNAVAILABLE');
+    return sessions.findOperator(session);
   }
 
   #shownIn({ method, headers }: Request): { look(): string | null | Promise<string | null> } | null {

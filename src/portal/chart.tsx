@@ -4,7 +4,7 @@
 import { scaleBand, scaleLinear } from 'd3-scale';
 import { stack } from 'd3-shape';
 import type { VNode } from 'preact';
-import { dayText, numberText } from './format.ts';
+import { dayText, numberText, shortText } from './format.ts';
 import { Scroll } from './scroll.tsx';
 
 /** What was used in one bucket of time on one route. */
@@ -113,7 +113,7 @@ function Bars({ series, starts, labelOf, unit, caption }: PlotProps & { unit: st
         <g key={tick}>
           <line class="grid" x1={size.left} x2={size.width - size.right} y1={y(tick)} y2={y(tick)} />
           <text class="tick" x={size.left - 6} y={y(tick) + 4} text-anchor="end">
-            {numberText(tick)}
+            {shortText(tick)}
           </text>
         </g>
       ))}

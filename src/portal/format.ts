@@ -12,6 +12,13 @@ export function signedText(value: number): string {
   return value > 0 ? `+${numberText(value)}` : numberText(value);
 }
 
+const short = new Intl.NumberFormat('en', { notation: 'compact' });
+
+/** `250`, `12K`, `1.5M`: where there is little room, and the whole number stands elsewhere. */
+export function shortText(value: number): string {
+  return short.format(value);
+}
+
 /** `1 credit`, `2 credits`. */
 export function countText(count: number, one: string, many = `${one}s`): string {
   return `${numberText(count)} ${count === 1 ? one : many}`;
@@ -26,6 +33,11 @@ export function timeText(at: string): string {
 export function dayText(at: string): string {
   const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' });
   return day.format(new Date(at));
+}
+
+/** `08:05` of an RFC 3339 time in UTC. */
+export function hourText(at: string): string {
+  return at.slice(11, 16);
 }
 
 /** How long something lasts, from seconds: `45 s`, `12 min`, `5 h`, `3 days`. */

@@ -4,6 +4,7 @@ import type { FastifyRequest } from 'fastify';
 import type { VNode } from 'preact';
 import type { Config } from '../config/config.ts';
 import type { Meter } from '../meter/meter.ts';
+import type { TSchema } from '../schema/type.ts';
 import type { Db } from '../store/database.ts';
 
 /** Whom people can sign in with. */
@@ -20,7 +21,7 @@ export interface PortalOptions {
   readonly driftOf: () => number | null;
   /** Whom people can sign in with; afterwards they come back to the path. */
   readonly signInLinks: (returnTo: string) => readonly SignInLink[];
-  /** By what name the ledger knows who has signed in, if that is an operator. */
+  /** By what name the ledger knows who has signed in, if that is an operator. Rejects as look-ups do. */
   readonly operatorOf: (request: FastifyRequest) => Promise<string | null>;
 }
 
@@ -51,3 +52,11 @@ export interface Page {
 
 /** Makes a page. */
 export type PageMaker = (context: PageContext) => Promise<Page>;
+
+/** Where a page is. What makes it is loaded when somebody asks for it. */
+export interface PagePlace {
+  /** Below `/_tollgate`. */
+  readonly path: string;
+  readonly querystring?: TSchema;
+  readonly load: () => Promise<PageMaker>;
+}

@@ -4,19 +4,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { TollgateError } from '../errors.ts';
 import { type LedgerFilter, ledgerFilter } from '../schema/ledger-filter.ts';
-import { type TSchema, Type } from '../schema/type.ts';
+import { Type } from '../schema/type.ts';
+import { isOutage } from '../store/outage.ts';
 import { describeSession } from '../store/sessions.ts';
 import { assetsPath, serveAssets } from './assets.ts';
-import type { PageContext, PageMaker, PortalOptions, Visitor } from './page.ts';
+import type { PageContext, PagePlace, PortalOptions, Visitor } from './page.ts';
 import { baseOf, pageFields } from './place.ts';
-
-interface PagePlace {
-  /** Below `/_tollgate`. */
-  readonly path: string;
-  readonly isForOperators?: true;
-  readonly querystring?: TSchema;
-  readonly load: () => Promise<PageMaker>;
-}
 
 const historyQuery = Type.Object(ledgerFilter);
 
@@ -28,14 +21,13 @@ const places: readonly PagePlace[] = [
 ];
 
 /** Serves the pages to who has signed in. Who has not finds the way in at `/_tollgate/`, and as the error of the others. */
-export async function portal(app: FastifyInstance, options: PortalOptions): Promise<void> {
+export async function portal(
+  app: FastifyInstance,
+  { operatorPlaces, ...options }: PortalOptions & { readonly operatorPlaces: readonly PagePlace[] },
+): Promise<void> {
   await app.register(serveAssets);
   await app.register(async (pages) => {
-    // A form sends also what was left empty.
-    pages.addHook('preValidation', async ({ query }) => {
-      const members = query as Record<string, unknown>;
-      for (const [name, value] of Object.entries(members)) if (value === '') delete members[name];
-    });
+    pages.addHook('preValidation', leaveOutWhatIsEmpty);
     pages.setErrorHandler(async (error, request, reply) => {
       const isAtDoor = error instanceof TollgateError && error.status === 401;
       if (request.routeOptions.url !== '/_tollgate/' || !isAtDoor) throw error;
@@ -43,8 +35,35 @@ export async function portal(app: FastifyInstance, options: PortalOptions): Prom
       return sendHtml(reply, await doorPage(request, options));
     });
     pages.get('/_tollgate', (_request, reply) => reply.redirect(`${baseOf(options.config)}/`));
-    for (const place of places) servePage(pages, place, options);
+    const isOperator = async (request: FastifyRequest) => (await options.operatorOf(request)) !== null;
+    for (const place of places) servePage(pages, place, options, isOperator);
     serveCsv(pages, options);
+  });
+  await app.register(async (pages) => {
+    keepFromOthers(pages, options);
+    pages.addHook('preValidation', leaveOutWhatIsEmpty);
+    const home = `${baseOf(options.config)}/admin/users`;
+    pages.get('/_tollgate/admin', forWhoHasSignedIn, (_request, reply) => reply.redirect(home));
+    pages.get('/_tollgate/admin/*', forWhoHasSignedIn, () => {
+      throw new TollgateError('TG_ROUTE_NOT_FOUND');
+    });
+    for (const place of operatorPlaces) servePage(pages, place, options, () => true);
+  });
+}
+
+const forWhoHasSignedIn = { config: { needsCaller: 'session' } } as const;
+
+/**
+ * To everybody but operators the pages are not there, whatever they show and whatever else is wrong with what they ask.
+ * While the database is down nobody is known to be one, and who shows a session is told so at every path alike.
+ */
+function keepFromOthers(app: FastifyInstance, { operatorOf }: PortalOptions): void {
+  app.addHook('onRequest', async (request) => {
+    if ((await operatorOf(request)) === null) throw new TollgateError('TG_ROUTE_NOT_FOUND');
+  });
+  app.setErrorHandler((error: Error, { user }) => {
+    const isOut = isOutage(error) || (error instanceof TollgateError && error.code === 'TG_STORE_UNAVAILABLE');
+    throw user === null && !isOut ? new TollgateError('TG_ROUTE_NOT_FOUND', {}, error) : error;
   });
 }
 
@@ -67,15 +86,19 @@ export async function pageOfError(
   return { html: await faultPage(error, request, options), fields: pageFields };
 }
 
-function servePage(app: FastifyInstance, place: PagePlace, options: PortalOptions): void {
-  const { path, isForOperators, querystring, load } = place;
+function servePage(
+  app: FastifyInstance,
+  { path, querystring, load }: PagePlace,
+  options: PortalOptions,
+  isOperator: (request: FastifyRequest) => boolean | Promise<boolean>,
+): void {
   const base = baseOf(options.config);
   app.get(`/_tollgate${path}`, {
-    config: { needsCaller: 'session' },
+    ...forWhoHasSignedIn,
     ...(querystring !== undefined && { schema: { querystring } }),
     handler: async (request, reply) => {
-      const visitor = await visitorOf(request, options);
-      if (isForOperators && !visitor.isOperator) throw new TollgateError('TG_ROUTE_NOT_FOUND');
+      const [found, isOneOfThem] = await Promise.all([visitorOf(request, options), isOperator(request)]);
+      const visitor = { ...found, isOperator: isOneOfThem };
       const { query, params } = request as { query: PageContext['query']; params: PageContext['params'] };
       const [make, { documentOf }] = await Promise.all([load(), import('./layout.tsx')]);
       const { title, body } = await make({ ...options, base, visitor, query, params });
@@ -87,7 +110,7 @@ function servePage(app: FastifyInstance, place: PagePlace, options: PortalOption
 
 function serveCsv(app: FastifyInstance, { db }: PortalOptions): void {
   app.get<{ Querystring: LedgerFilter }>('/_tollgate/history.csv', {
-    config: { needsCaller: 'session' },
+    ...forWhoHasSignedIn,
     schema: { querystring: historyQuery },
     handler: async ({ user, query }, reply) => {
       if (user === null) throw new Error('nobody was identified');
@@ -98,15 +121,20 @@ function serveCsv(app: FastifyInstance, { db }: PortalOptions): void {
   });
 }
 
+/** A form sends also what was left empty. */
+async function leaveOutWhatIsEmpty({ query }: FastifyRequest): Promise<void> {
+  const members = query as Record<string, unknown>;
+  for (const [name, value] of Object.entries(members)) if (value === '') delete members[name];
+}
+
 function sendHtml(reply: FastifyReply, html: string): FastifyReply {
   return reply.headers(pageFields).type('text/html; charset=utf-8').send(html);
 }
 
 /** Who has signed in. Throws TG_AUTH_INVALID where the session has ended just now. */
-async function visitorOf(request: FastifyRequest, { db, meter, operatorOf }: PortalOptions): Promise<Visitor> {
-  const [found, operator] = await Promise.all([describeSession(db, request.sessionHash ?? ''), operatorOf(request)]);
+async function visitorOf(request: FastifyRequest, { db, meter }: PortalOptions): Promise<Omit<Visitor, 'isOperator'>> {
+  const found = await describeSession(db, request.sessionHash ?? '');
   if (found === null) throw new TollgateError('TG_AUTH_INVALID');
   const { id, email, name, plan, credits: booked } = found.user;
-  const credits = meter.standing(id).credits ?? booked;
-  return { id, email, name, plan, credits, isOperator: operator !== null };
+  return { id, email, name, plan, credits: meter.standing(id).credits ?? booked };
 }

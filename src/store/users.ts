@@ -87,6 +87,12 @@ export async function getUser(db: Db, id: string): Promise<User> {
   return userOf(row);
 }
 
+/** The users with these ids, as far as they are there, in no order. */
+export async function listUsersWithIds(db: Db, ids: readonly string[]): Promise<User[]> {
+  const rows = await db.selectFrom('users').select(columns).where('id', 'in', ids).execute();
+  return rows.map(userOf);
+}
+
 /** A page of users in the order of their ids, of those whose id, name or e-mail holds `search`, in any case. */
 export async function listUsers(
   db: Db,
