@@ -116,7 +116,7 @@ function Calls({ state: { holdsOpen, oldestHoldSeconds } }: { state: MeterState 
 }
 
 function Instances({ instances, own }: { instances: readonly Instance[]; own: string }): VNode {
-  if (instances.length === 0) return <p class="empty">No instance is entered in the database.</p>;
+  if (instances.length === 0) return <p class="muted empty">No instance is entered in the database.</p>;
   const most = Math.max(...instances.map(({ leasedCredits }) => leasedCredits));
   return (
     <Scroll label="Instances">

@@ -105,9 +105,9 @@ function Totals({ routes }: { routes: readonly Usage[] }): VNode {
     routes.reduce((total, route) => total + route[kind], 0);
   return (
     <dl class="tiles">
-      <Tile label="Calls that succeeded" value={sum('calls')} />
+      <Tile label="Calls succeeded" value={sum('calls')} />
       <Tile label="Credits charged" value={sum('charged')} />
-      <Tile label="Calls that failed" value={sum('failed')} isBad />
+      <Tile label="Calls failed" value={sum('failed')} isBad />
       <Tile label="Calls refused" value={sum('refused')} isBad />
     </dl>
   );
@@ -123,7 +123,7 @@ function Tile({ label, value, isBad = false }: { label: string; value: number; i
 }
 
 function Routes({ routes }: { routes: readonly Usage[] }): VNode {
-  if (routes.length === 0) return <p class="empty">Nothing was called in this time.</p>;
+  if (routes.length === 0) return <p class="muted empty">Nothing was called in this time.</p>;
   const most = Math.max(...routes.map(({ charged }) => charged));
   return (
     <Scroll label="Routes">
@@ -178,7 +178,7 @@ function failedText(failed: number, calls: number): string {
 }
 
 function TopUsers({ users, path }: { users: readonly UserTotals[]; path: string }): VNode {
-  if (users.length === 0) return <p class="empty">Nobody has called in this time.</p>;
+  if (users.length === 0) return <p class="muted empty">Nobody has called in this time.</p>;
   const most = Math.max(...users.map(({ calls }) => calls));
   return (
     <Scroll label="Who calls most">

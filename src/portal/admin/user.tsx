@@ -67,7 +67,7 @@ export async function user(context: PageContext): Promise<Page> {
         </div>
         <div id="last" data-live>
           {ledger.entries.length === 0 ? (
-            <p class="empty">There are no entries yet.</p>
+            <p class="muted empty">There are no entries yet.</p>
           ) : (
             <Entries entries={ledger.entries} receipts={history} caption="Last entries" />
           )}

@@ -32,7 +32,7 @@ export async function users({ db, base, query, config, meter }: PageContext): Pr
       <section class="card" aria-label="Users">
         <div id="users" data-live>
           {shown.length === 0 ? (
-            <p class="empty">{emptyText(asked, found.next)}</p>
+            <p class="muted empty">{emptyText(asked, found.next)}</p>
           ) : (
             <List users={shown} path={path} asked={asked} />
           )}
