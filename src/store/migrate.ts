@@ -10,8 +10,8 @@ import * as byHand from '../../migrations/0004_by_hand.ts';
 import * as audit from '../../migrations/0005_audit.ts';
 import * as askedLeases from '../../migrations/0006_asked_leases.ts';
 import * as claims from '../../migrations/0007_claims.ts';
-import * as endings from '../../migrations/0008_endings.ts';
-import * as rollups from '../../migrations/0009_rollups.ts';
+import * as rollups from '../../migrations/0008_rollups.ts';
+import * as endings from '../../migrations/0009_endings.ts';
 import { type Database, type Db, isPostgres } from './database.ts';
 import { MigrationError } from './migration-error.ts';
 
@@ -23,8 +23,9 @@ const migrations: Record<string, Migration & { drops: string[] }> = {
   '0005_audit': audit,
   '0006_asked_leases': askedLeases,
   '0007_claims': claims,
-  '0008_endings': endings,
-  '0009_rollups': rollups,
+  '0008_rollups': rollups,
+  // After the tables that take long to fill: the ledger is locked from then on until all is done.
+  '0009_endings': endings,
 };
 
 /** The pause between two questions whether the database still answers. */

@@ -2,7 +2,7 @@
 // version before there were totals writes the hours alone, and may run for a while beside a new one that has made the tables.
 
 import { type RawBuilder, sql } from 'kysely';
-import { type Db, isPostgres, transact } from './database.ts';
+import { type Db, isPostgres, type Trx, transact } from './database.ts';
 
 /** A day whose totals are not those of its hours. */
 export interface UsageDifference {
@@ -18,50 +18,87 @@ export interface UsageDifference {
 export async function* auditUsage(db: Db): AsyncGenerator<UsageDifference | null> {
   for (let day = await firstDay(db, '0001-01-01'); day !== null; day = await firstDay(db, dayAfter(day))) {
     const { rows } = await sql<{ users: number; routes: number }>`
-      SELECT (${differing(byUser, day)}) AS users, (${differing(byRoute, day)}) AS routes`.execute(db);
+      SELECT (${countOf(byUser, day)}) AS users, (${countOf(byRoute, day)}) AS routes`.execute(db);
     const { users = 0, routes = 0 } = rows[0] ?? {};
     yield users === 0 && routes === 0 ? null : { day, users, routes };
   }
 }
 
 /**
- * Counts the totals of a day anew. Whoever has usage to write waits meanwhile, and writes it later: on PostgreSQL gateways,
- * old and new, on SQLite everybody.
+ * Puts the totals of a day right beside gateways at work: what a day lacks, or has too much, is found by one statement, which sees
+ * hours and totals as they were written together, and is added to what they are by then. Nobody waits for the counting.
  */
-export function recountUsage(db: Db, day: string): Promise<void> {
-  return transact(db, async (trx) => {
-    if (isPostgres(trx)) await sql`LOCK TABLE usage_hourly IN SHARE ROW EXCLUSIVE MODE`.execute(trx);
-    const start = isPostgres(trx) ? sql`${startOf(day)}::timestamptz` : sql`${startOf(day)}`;
-    const sums = sql`sum(calls), sum(charged), sum(failed), sum(refused)`;
-    for (const [{ table, time, names }, first] of [
-      [byUser, sql`${start}, user_id`],
-      [byRoute, sql`hour, route, 0`],
-    ] as const) {
-      await sql`DELETE FROM ${table} WHERE ${within(time, day)}`.execute(trx);
-      await sql`INSERT INTO ${table} SELECT ${first}, ${sums} FROM usage_hourly
-        WHERE ${within(sql`hour`, day)} GROUP BY ${names}`.execute(trx);
-    }
-  });
+export async function recountUsage(db: Db, day: string): Promise<void> {
+  for (const totals of [byUser, byRoute]) {
+    await transact(db, async (trx) => {
+      // Two that find the same would both add it.
+      if (isPostgres(trx)) await sql`SELECT pg_advisory_xact_lock(${recountLock})`.execute(trx);
+      await addWhatDiffers(trx, totals, day);
+    });
+  }
 }
 
-/** Where totals are, the column of their time, and what tells those of a day apart. */
+/** Of all advisory locks in the database this one alone is for this. */
+const recountLock = 7_233_001;
+
+/** In the order in which exchanges lock these rows. */
+function addWhatDiffers(trx: Trx, totals: Totals, day: string) {
+  const { table, columns } = totals;
+  const byBytes = isPostgres(trx) ? sql`COLLATE "C"` : sql``;
+  return sql`INSERT INTO ${table} (${columns}, calls, charged, failed, refused)
+    SELECT * FROM (SELECT ${totals.valuesOn(startIn(trx, day))}, sum(calls), sum(charged), sum(failed), sum(refused)
+      ${differing(totals, day)}) AS missing WHERE true ORDER BY 1, ${totals.text} ${byBytes}
+    ON CONFLICT (${columns}) DO UPDATE SET
+      calls = ${table}.calls + excluded.calls, charged = ${table}.charged + excluded.charged,
+      failed = ${table}.failed + excluded.failed, refused = ${table}.refused + excluded.refused`.execute(trx);
+}
+
+function startIn(db: Db, day: string): RawBuilder<unknown> {
+  return isPostgres(db) ? sql`${startOf(day)}::timestamptz` : sql`${startOf(day)}`;
+}
+
+/** Where totals are. */
 interface Totals {
   readonly table: RawBuilder<unknown>;
+  /** The column of their time. */
   readonly time: RawBuilder<unknown>;
+  /** What tells those of a day apart. */
   readonly names: RawBuilder<unknown>;
+  /** The second part of its key. */
+  readonly text: RawBuilder<unknown>;
+  /** The key of the table, and how what is added is called in it. */
+  readonly columns: RawBuilder<unknown>;
+  valuesOn(day: RawBuilder<unknown>): RawBuilder<unknown>;
 }
 
-const byUser: Totals = { table: sql`usage_daily`, time: sql`day`, names: sql`user_id` };
-const byRoute: Totals = { table: sql`usage_totals`, time: sql`hour`, names: sql`hour, route` };
+const byUser: Totals = {
+  table: sql`usage_daily`,
+  time: sql`day`,
+  names: sql`user_id`,
+  text: sql`user_id`,
+  columns: sql`day, user_id`,
+  valuesOn: (day) => sql`${day} AS day, user_id`,
+};
+const byRoute: Totals = {
+  table: sql`usage_totals`,
+  time: sql`hour`,
+  names: sql`hour, route`,
+  text: sql`route`,
+  columns: sql`hour, route, shard`,
+  valuesOn: () => sql`hour, route, 0 AS shard`,
+};
 
-/** How many totals of the day are not the sums of its hours: one taken from the other leaves nothing where they are. */
+function countOf(totals: Totals, day: string) {
+  return sql`SELECT count(*) FROM (SELECT ${totals.names} ${differing(totals, day)}) AS differing`;
+}
+
+/** Totals of the day that are not the sums of its hours: one taken from the other leaves something there. */
 function differing({ table, time, names }: Totals, day: string) {
-  return sql`SELECT count(*) FROM (
-    SELECT ${names} FROM (
+  return sql`FROM (
       SELECT ${names}, calls, charged, failed, refused FROM usage_hourly WHERE ${within(sql`hour`, day)}
       UNION ALL SELECT ${names}, -calls, -charged, -failed, -refused FROM ${table} WHERE ${within(time, day)}
     ) AS sides GROUP BY ${names}
-    HAVING sum(calls) <> 0 OR sum(charged) <> 0 OR sum(failed) <> 0 OR sum(refused) <> 0) AS differing`;
+    HAVING sum(calls) <> 0 OR sum(charged) <> 0 OR sum(failed) <> 0 OR sum(refused) <> 0`;
 }
 
 function within(time: RawBuilder<unknown>, day: string) {

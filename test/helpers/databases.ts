@@ -24,8 +24,8 @@ export const everyMigration = [
   '0005_audit',
   '0006_asked_leases',
   '0007_claims',
-  '0008_endings',
-  '0009_rollups',
+  '0008_rollups',
+  '0009_endings',
 ];
 
 export interface TestDatabase {
