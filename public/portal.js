@@ -47,35 +47,65 @@ function noteStale(isStale) {
   tell(isStale ? 'What is shown may be old: the gateway cannot say more for the moment.' : '');
 }
 
+/** What the gateway has said last of each live part: what people do there, such as opening a detail, is no news. */
+const lastSaid = new Map([...document.querySelectorAll('[data-live]')].map(({ id, innerHTML }) => [id, innerHTML]));
+
 /** @param {Document} page */
 function replaceLive(page) {
   for (const part of document.querySelectorAll('[data-live]')) {
     const next = page.getElementById(part.id);
-    // Who is writing or choosing there is not disturbed.
-    if (next === null || isBusy(part) || next.innerHTML === part.innerHTML) continue;
-    const focused = part.contains(document.activeElement) ? document.activeElement?.id : '';
+    if (next === null || next.innerHTML === lastSaid.get(part.id) || isBusy(part)) continue;
+    lastSaid.set(part.id, next.innerHTML);
     const open = [...part.querySelectorAll('details[open]')].map(({ id }) => id);
+    const scrolled = [...part.querySelectorAll('.scroll')].map(({ scrollLeft: left, scrollTop: top }) => ({
+      left,
+      top,
+    }));
+    const focused = document.activeElement === null ? -1 : reachableIn(part).indexOf(document.activeElement);
     part.replaceChildren(...next.childNodes);
     for (const id of open) document.getElementById(id)?.setAttribute('open', '');
-    if (focused) document.getElementById(focused)?.focus();
+    for (const [place, scroll] of part.querySelectorAll('.scroll').entries()) scroll.scrollTo(scrolled[place] ?? {});
+    const reached = reachableIn(part)[focused];
+    if (reached instanceof HTMLElement) reached.focus({ preventScroll: true });
   }
 }
 
 /** @param {Element} part */
+function reachableIn(part) {
+  return [...part.querySelectorAll('a, button, summary, [tabindex]')];
+}
+
+/**
+ * Who is writing or choosing there is not disturbed, nor what has been sent from there.
+ * @param {Element} part
+ */
 function isBusy(part) {
   const { activeElement } = document;
   const isWriting = activeElement?.matches('input, select, textarea') && part.contains(activeElement);
   const selection = getSelection();
-  const isSelecting = selection?.isCollapsed === false;
-  return isWriting || (isSelecting && part.contains(selection?.anchorNode ?? null));
+  const isSelecting = selection?.isCollapsed === false && part.contains(selection.anchorNode);
+  return isWriting || isSelecting || part.querySelector('[aria-busy="true"]') !== null;
+}
+
+// A page that nobody looks at asks for nothing, so that a session that is not used comes to its end.
+
+const idleMs = 10 * 60_000;
+let lastInputMs = Date.now();
+
+function isLookedAt() {
+  return !document.hidden && Date.now() - lastInputMs < idleMs;
 }
 
 setInterval(() => {
-  if (!document.hidden) refresh();
+  if (isLookedAt()) refresh();
 }, liveMs);
-document.addEventListener('visibilitychange', () => {
-  if (!document.hidden) refresh();
-});
+for (const kind of ['pointermove', 'pointerdown', 'keydown', 'visibilitychange']) {
+  document.addEventListener(kind, () => {
+    const wasLookedAt = isLookedAt() && kind !== 'visibilitychange';
+    lastInputMs = Date.now();
+    if (!wasLookedAt && isLookedAt()) refresh();
+  });
+}
 
 // Forms: what is in them goes to the API as JSON, and what it answers is shown.
 
@@ -123,7 +153,7 @@ function onceOf(form) {
   const asked = JSON.stringify(membersOf(form));
   if (form.dataset.asked !== asked || form.dataset.once === '') {
     form.dataset.asked = asked;
-    form.dataset.once = crypto.randomUUID();
+    form.dataset.once = crypto.getRandomValues(new Uint32Array(4)).join('-');
   }
   return { 'idempotency-key': form.dataset.once };
 }

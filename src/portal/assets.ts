@@ -37,16 +37,21 @@ async function read(): Promise<Assets> {
   return { version, contents: new Map(names.map((name, index) => [name, files[index] as Buffer])) };
 }
 
-/** Serves the files. An address of another version leads nowhere: what it promised is gone. */
+/**
+ * Serves the files. While versions change, a page of one gateway may ask another for its files: those of another version are
+ * better than none, and are not kept.
+ */
 export async function serveAssets(app: FastifyInstance): Promise<void> {
   app.get<{ Params: { version: string; name: string } }>(
     '/_tollgate/assets/:version/:name',
     async ({ params }, reply) => {
       assets ??= read();
       const { version, contents } = await assets;
-      const content = params.version === version ? contents.get(params.name) : undefined;
+      const content = contents.get(params.name);
       if (content === undefined) throw new TollgateError('TG_ROUTE_NOT_FOUND');
-      reply.header('cache-control', 'public, max-age=31536000, immutable');
+      const isOfThisVersion = params.version === version;
+      reply.header('cache-control', isOfThisVersion ? 'public, max-age=31536000, immutable' : 'no-store');
+      reply.header('x-content-type-options', 'nosniff');
       return reply.type(types[params.name as FileName]).send(content);
     },
   );

@@ -24,8 +24,11 @@ const columns = [
 /** Read at once. */
 const pageLength = 500;
 
-/** All entries of a user that the filter asks for, the newest first. */
-export function ledgerCsv(db: Db, userId: string, filter: LedgerFilter): Readable {
+/** All entries of a user that the filter asks for, the newest first. Rejects as the store does before there is any of it. */
+export async function ledgerCsv(db: Db, userId: string, filter: LedgerFilter): Promise<Readable> {
+  const page = { ...ledgerPageOf(filter), limit: pageLength };
+  const first = await listLedger(db, userId, page);
+  const more = (before: string) => listLedger(db, userId, { ...page, before });
   const csv = stringify({
     header: true,
     columns: columns.map(([key, header]) => ({ key, header })),
@@ -33,20 +36,24 @@ export function ledgerCsv(db: Db, userId: string, filter: LedgerFilter): Readabl
     escape_formulas: true,
     cast: { number: (value) => ({ value: String(value), escape_formulas: false }) },
   });
-  const entries = Readable.from(allEntries(db, userId, filter));
+  const entries = Readable.from(allEntries(first, more));
   entries.once('error', (error) => csv.destroy(error));
   csv.once('close', () => entries.destroy());
   return entries.pipe(csv);
 }
 
-async function* allEntries(db: Db, userId: string, filter: LedgerFilter): AsyncGenerator<LedgerEntry> {
-  const page = { ...ledgerPageOf(filter), limit: pageLength };
+type LedgerPage = Awaited<ReturnType<typeof listLedger>>;
+
+async function* allEntries(
+  first: LedgerPage,
+  more: (before: string) => Promise<LedgerPage>,
+): AsyncGenerator<LedgerEntry> {
+  let page = first;
   for (;;) {
-    const { entries, next } = await listLedger(db, userId, page);
-    yield* entries;
-    if (next === null) return;
-    page.before = next;
+    yield* page.entries;
+    if (page.next === null) return;
     // SQLite answers within the turn: without this, calls would wait for the end.
     await setImmediate();
+    page = await more(page.next);
   }
 }

@@ -17,8 +17,9 @@ export async function faultPage(error: TollgateError, request: FastifyRequest, o
   const base = baseOf(options.config);
   const assets = base + (await assetsPath());
   const { title, body } = faultOf(error, request, options);
-  const isOver = error.status === 503;
-  const frame = { base, assets, title, path: '', visitor: null, isTriedAgain: isOver };
+  // Asked for again, the answer of a provider would be refused.
+  const isTriedAgain = error.status === 503 && request.routeOptions.config.needsCaller !== undefined;
+  const frame = { base, assets, title, path: '', visitor: null, isTriedAgain };
   return documentOf({ ...frame, children: body });
 }
 
@@ -44,7 +45,9 @@ function faultOf(error: TollgateError, request: FastifyRequest, options: FaultOp
           Credits, history and keys are in a database that does not answer for the moment. Nothing is lost: what calls
           cost is kept until it is back.
         </p>
-        <p>This page tries again by itself every few seconds.</p>
+        {request.routeOptions.config.needsCaller !== undefined && (
+          <p>This page tries again by itself every few seconds.</p>
+        )}
       </Told>
     );
     return { title: 'The database is down', body };

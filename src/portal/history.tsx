@@ -28,10 +28,7 @@ export interface HistoryTerms {
 
 /** The entries of one user that the query asks for, and what to ask for with. */
 export async function historyOf(db: Db, userId: string, { query, place, routes }: HistoryTerms): Promise<VNode> {
-  const [{ entries, next }, keys] = await Promise.all([
-    listLedger(db, userId, { ...ledgerPageOf(query), limit: pageLength }),
-    listKeys(db, userId),
-  ]);
+  const [{ entries, next }, keys] = await Promise.all([firstFound(db, userId, query), listKeys(db, userId)]);
   const { cursor, ...filter } = query;
   return (
     <>
@@ -59,6 +56,19 @@ export async function historyOf(db: Db, userId: string, { query, place, routes }
       </section>
     </>
   );
+}
+
+/** So many pages are looked through for one that has something. */
+const emptyPagesMax = 10;
+
+/** A filter may find nothing among the entries that one page looks at. */
+async function firstFound(db: Db, userId: string, query: LedgerFilter) {
+  const page = { ...ledgerPageOf(query), limit: pageLength };
+  let found = await listLedger(db, userId, page);
+  for (let i = 1; i < emptyPagesMax && found.entries.length === 0 && found.next !== null; i++) {
+    found = await listLedger(db, userId, { ...page, before: found.next });
+  }
+  return found;
 }
 
 function emptyText(next: string | null, isFiltered: boolean): string {

@@ -15,14 +15,16 @@ export async function keys({ db, base, visitor, config }: PageContext): Promise<
 }
 
 /** A line that calls this gateway, with `KEY` for the key. */
-export function sampleCall({ server, routes }: Pick<Config, 'server' | 'routes'>): string {
+export function sampleCall({ server, auth, routes }: Pick<Config, 'server' | 'auth' | 'routes'>): string {
   const route = routes.find(({ auth }) => auth !== 'none' && auth.includes('key')) ?? routes[0];
   const { origin = '', path = '' } = server.publicPlace ?? {};
   const method = route?.methods?.[0] ?? 'GET';
   const verb = method === 'GET' ? '' : `-X ${method} `;
   // A path may hold whatever a URL may, but a quote in it would end the argument.
   const url = `${origin}${path}${route?.path ?? '/'}`.replaceAll("'", '%27');
-  return `curl -i ${verb}-H 'Authorization: Bearer KEY' '${url}'`;
+  const [field = 'authorization'] = auth.apiKeys.headers;
+  const credential = field === 'authorization' ? 'Authorization: Bearer KEY' : `${field}: KEY`;
+  return `curl -i ${verb}-H '${credential}' '${url}'`;
 }
 
 export interface KeysProps {

@@ -10,15 +10,16 @@ import type { Page, PageContext } from './page.ts';
 
 const chartDays = 30;
 const entriesShown = 8;
-/** Enough for a hundred routes on each day; beyond that the picture lacks the last days' rarest. */
-const rowsMax = 3_000;
+/** Enough for a thousand routes on each day. */
+const rowsMax = 30_000;
 
 /** Credits left, use per day, the last entries. */
 export async function overview({ db, base, visitor, config }: PageContext): Promise<Page> {
   const nowMs = Date.now();
   const days = lastDays(chartDays, nowMs);
+  const range = { from: days.from, to: days.to, limit: rowsMax };
   const [usage, ledger] = await Promise.all([
-    sumUserUsage(db, visitor.id, { bucket: 'day', isByRoute: true, from: days.from, to: days.to, limit: rowsMax }),
+    sumUserUsage(db, visitor.id, { bucket: 'day', isByRoute: true, ...range }),
     listLedger(db, visitor.id, { limit: entriesShown }),
   ]);
   const amounts = usage.map(({ start, route, charged }) => ({ start, route: route ?? '', value: charged }));
@@ -76,7 +77,7 @@ function Balance({ credits, left, topUpUrl }: BalanceProps): VNode {
   return (
     <section class="card balance" aria-labelledby="balance-title">
       <h2 id="balance-title">Credits left</h2>
-      <div id="balance" data-live aria-live="polite">
+      <div id="balance" data-live>
         <p class={credits > 0 ? 'big' : 'big none'}>{numberText(credits)}</p>
         <p class="muted">{lastingText(credits, left)}</p>
       </div>

@@ -16,7 +16,7 @@ export interface SignInLink {
 export interface PortalOptions {
   readonly db: Db;
   readonly meter: Pick<Meter, 'standing' | 'state'>;
-  readonly config: Pick<Config, 'server' | 'routes' | 'plans' | 'defaultPlan' | 'topUpUrl'>;
+  readonly config: Pick<Config, 'server' | 'auth' | 'routes' | 'plans' | 'defaultPlan' | 'topUpUrl'>;
   /** Credits by which balances differ from their ledger; null where another process looks. */
   readonly driftOf: () => number | null;
   /** Whom people can sign in with; afterwards they come back to the path. */

@@ -1,10 +1,12 @@
 // The portal: pages for people below `/_tollgate`. This file knows which pages there are and who may see them; what makes
 // a page is loaded when somebody asks for it, so that a start does not wait for it.
 
+import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { TollgateError } from '../errors.ts';
 import { type LedgerFilter, ledgerFilter } from '../schema/ledger-filter.ts';
 import { Type } from '../schema/type.ts';
+import type { Db } from '../store/database.ts';
 import { isOutage } from '../store/outage.ts';
 import { describeSession } from '../store/sessions.ts';
 import { assetsPath, serveAssets } from './assets.ts';
@@ -108,17 +110,39 @@ function servePage(
   });
 }
 
+/** So many files at once are made for one user. */
+const filesMax = 2;
+
 function serveCsv(app: FastifyInstance, { db }: PortalOptions): void {
+  const underWay = new Map<string, number>();
   app.get<{ Querystring: LedgerFilter }>('/_tollgate/history.csv', {
     ...forWhoHasSignedIn,
     schema: { querystring: historyQuery },
     handler: async ({ user, query }, reply) => {
       if (user === null) throw new Error('nobody was identified');
-      const { ledgerCsv } = await import('./csv.ts');
+      const { userId } = user;
+      const count = underWay.get(userId) ?? 0;
+      if (count >= filesMax) throw new TollgateError('TG_RATE_LIMITED', { retryAfter: 10 });
+      underWay.set(userId, count + 1);
+      const isDone = () => {
+        const left = (underWay.get(userId) ?? 1) - 1;
+        if (left === 0) underWay.delete(userId);
+        else underWay.set(userId, left);
+      };
+      const csv = await csvOf(db, userId, query).catch((error) => {
+        isDone();
+        throw error;
+      });
+      csv.once('close', isDone);
       reply.headers(pageFields).header('content-disposition', 'attachment; filename="tollgate-ledger.csv"');
-      return reply.type('text/csv; charset=utf-8').send(ledgerCsv(db, user.userId, query));
+      return reply.type('text/csv; charset=utf-8').send(csv);
     },
   });
+}
+
+async function csvOf(db: Db, userId: string, filter: LedgerFilter): Promise<Readable> {
+  const { ledgerCsv } = await import('./csv.ts');
+  return ledgerCsv(db, userId, filter);
 }
 
 /** A form sends also what was left empty. */
