@@ -129,10 +129,8 @@ export function sumUsageOverTime(db: Db, query: UsageQuery): Promise<UsageOverTi
 
 async function sumOverTime(db: Db, hours: RawBuilder<unknown>, query: UsageQuery): Promise<UsageOverTime[]> {
   const { bucket, isByRoute, route, from, to, limit } = query;
-  const key = keyExpression(db, bucket);
   const { rows } = await sql<UsageOverTime>`
-    SELECT ${bucket === 'hour' ? key : sql`${key} || 'T00:00:00.000Z'`} AS start,
-      ${isByRoute ? sql`route` : sql`NULL`} AS route, ${sums}
+    SELECT ${groupOf(db, bucket)} AS start, ${isByRoute ? sql`route` : sql`NULL`} AS route, ${sums}
     FROM ${hours} AS hours WHERE ${within('hour', from, to)} ${route === undefined ? sql`` : sql`AND route = ${route}`}
     GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ${limit}`.execute(db);
   return rows;
@@ -146,9 +144,9 @@ export async function sumUsage(
   const source =
     by === 'user' ? usageByUser(from, to) : sql`(SELECT * FROM usage_totals WHERE ${within('hour', from, to)})`;
   const order = by === 'day' || by === 'hour' ? sql`1` : sql`2 DESC, 1`;
-  const { rows } = await sql<Usage>`SELECT ${keyExpression(db, by)} AS key, ${sums}
+  const { rows } = await sql<Usage>`SELECT ${groupOf(db, by)} AS key, ${sums}
     FROM ${source} AS counted GROUP BY 1 ORDER BY ${order} LIMIT ${limit}`.execute(db);
-  return rows;
+  return by === 'day' ? rows.map((row) => ({ ...row, key: row.key.slice(0, 10) })) : rows;
 }
 
 const sums = sql`sum(calls) AS calls, sum(charged) AS charged, sum(failed) AS failed, sum(refused) AS refused`;
@@ -182,13 +180,11 @@ function dayBefore(time: string): string {
   return `${time.slice(0, 10)}T00:00:00.000Z`;
 }
 
-function keyExpression(db: Db, by: UsageKey) {
-  if (by === 'route') return sql<string>`route`;
-  if (by === 'user') return sql<string>`user_id`;
-  if (by === 'hour') {
-    return isPostgres(db) ? sql<string>`to_char(hour, 'YYYY-MM-DD"T"HH24:MI:SS".000Z"')` : sql<string>`hour`;
-  }
-  return isPostgres(db) ? sql<string>`to_char(hour, 'YYYY-MM-DD')` : sql<string>`substr(hour, 1, 10)`;
+/** What rows are grouped by; times as they begin. */
+function groupOf(db: Db, by: UsageKey): RawBuilder<string> {
+  if (by === 'user') return sql`user_id`;
+  if (by !== 'day') return sql.ref(by);
+  return isPostgres(db) ? sql`date_trunc('day', hour, 'UTC')` : sql`substr(hour, 1, 10) || 'T00:00:00.000Z'`;
 }
 
 /** A user whose balance is not the sum of the ledger. */

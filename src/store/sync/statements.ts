@@ -218,10 +218,10 @@ function dayOf(at: string): string {
 
 /**
  * Rows that count the same in `usage_totals`. A row for each instance would never be waited for, but instances come and go
- * with every start, and each hour would be read once for each of them. With eight it is seldom that two wait, for a commit's
+ * with every start, and each hour would be read once for each of them. With four it is seldom that two wait, for a commit's
  * time, and harmless: they lock these rows in one order, and nothing after them.
  */
-const shards = 8;
+const shards = 4;
 
 function shardOf(instance: string): number {
   return Array.from(instance).reduce((sum, character) => sum + (character.codePointAt(0) ?? 0), 0) % shards;
