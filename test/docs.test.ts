@@ -11,6 +11,7 @@ const covers: Readonly<Record<string, string>> = {
   'npm run demo': 'test/cli/gateway-commands.test.ts',
   'npm run bench': 'test/scripts/bench-smoke.test.ts',
   'npm run bench:growth': 'test/scripts/bench-growth.test.ts',
+  'npm run bench:pages': 'test/scripts/bench-pages.test.ts',
   'npm run bench:soak -- --minutes 30': 'test/scripts/bench-soak.test.ts',
   'npm run bench:start': 'test/scripts/bench-start.test.ts',
   'npx tollgate check': 'test/readme.test.ts',
