@@ -15,6 +15,12 @@ function tell(text) {
 // Live parts: the page is asked for again, and what has changed of them takes the place of what was there.
 
 let isAsking = false;
+/** Whether somebody signs out: what the live parts hear of it does not overtake the way out. */
+let isLeaving = false;
+
+function reload() {
+  if (!isLeaving) location.reload();
+}
 
 async function refresh() {
   if (isAsking || document.querySelector('[data-live]') === null) return;
@@ -23,14 +29,14 @@ async function refresh() {
     const answer = await fetch(location.href, { headers: { accept: 'text/html' }, cache: 'no-store' });
     // Whose session has ended may not know of the page any more.
     if (answer.status === 401 || answer.status === 404) {
-      location.reload();
+      reload();
       return;
     }
     noteStale(!answer.ok);
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
     // Where nothing is live any more this is another page: the door, once a session has ended.
-    if (page.querySelector('[data-live]') === null) location.reload();
+    if (page.querySelector('[data-live]') === null) reload();
     else replaceLive(page);
   } catch {
     noteStale(true);
@@ -123,6 +129,7 @@ async function send(form) {
   // A second press while the first is under way is none.
   if (form.getAttribute('aria-busy') === 'true') return;
   form.setAttribute('aria-busy', 'true');
+  isLeaving = form.dataset.then === 'leave';
   showFault(form, '');
   try {
     const answer = await fetch(form.dataset.path ?? '', {
@@ -132,11 +139,13 @@ async function send(form) {
     });
     const text = await answer.text();
     const body = text === '' ? {} : JSON.parse(text);
+    isLeaving &&= answer.ok;
     if (answer.ok) await done(form, body);
     else if (answer.status === 401 || answer.headers.get('x-tollgate-error') === 'TG_ROUTE_NOT_FOUND')
       location.reload();
     else showFault(form, body.error ?? `The gateway answered ${answer.status}.`);
   } catch {
+    isLeaving = false;
     showFault(form, 'The gateway does not answer. Nothing is known of whether this was done: look, and try again.');
   } finally {
     form.removeAttribute('aria-busy');
