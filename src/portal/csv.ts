@@ -34,7 +34,6 @@ export async function ledgerCsv(db: Db, userId: string, filter: LedgerFilter): P
     columns: columns.map(([key, header]) => ({ key, header })),
     record_delimiter: 'windows',
     escape_formulas: true,
-    cast: { number: (value) => ({ value: String(value), escape_formulas: false }) },
   });
   const entries = Readable.from(allEntries(first, more));
   entries.once('error', (error) => csv.destroy(error));
