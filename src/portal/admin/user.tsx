@@ -69,7 +69,7 @@ export async function user(context: PageContext): Promise<Page> {
           {ledger.entries.length === 0 ? (
             <p class="muted empty">There are no entries yet.</p>
           ) : (
-            <Entries entries={ledger.entries} receipts={history} caption="Last entries" />
+            <Entries entries={ledger.entries} receipts={history} caption="The newest of the ledger" />
           )}
         </div>
       </section>

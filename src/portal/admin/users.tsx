@@ -29,7 +29,7 @@ export async function users({ db, base, query, config, meter }: PageContext): Pr
           <NewUser base={base} path={path} plans={Object.keys(config.plans)} plan={config.defaultPlan} />
         </details>
       </section>
-      <section class="card" aria-label="Users">
+      <section class="card" aria-label="Who was found">
         <div id="users" data-live>
           {shown.length === 0 ? (
             <p class="muted empty">{emptyText(asked, found.next)}</p>
