@@ -8,13 +8,13 @@ import { temporaryFolder } from './databases.ts';
 
 /**
  * It may reach the loopback and nothing else; names below `localhost` are the loopback too, so that a test can have several
- * hosts. As root, as in containers, Chromium runs only without its sandbox.
+ * hosts, and those below `plain.example` are to the browser hosts of the network, which it trusts less without TLS. As root, as in containers, Chromium runs only without its sandbox.
  */
 const args = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
-  '--host-resolver-rules=MAP *.localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+  '--host-resolver-rules=MAP *.localhost 127.0.0.1, MAP *.plain.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
 ];
 
 /** Launches a headless browser; it is closed at the end of the test. Costs some three seconds. */

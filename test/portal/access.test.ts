@@ -1,17 +1,15 @@
 // The pages of the portal are for everybody: what axe-core finds, the keyboard alone, narrow and wide windows, slow lines.
 
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { openBrowser } from '../helpers/browser.ts';
-import { headingOf, overhangOf, type Portal, startPortal, type Visit, visitPortal } from '../helpers/portal-pages.ts';
+import { headingOf, type Portal, startPortal, type Visit, visitPortal } from '../helpers/portal-pages.ts';
 import { addPast, userIdOf } from './charges.ts';
+import { look } from './look.ts';
 
 const names = ['search', 'chat', 'images', 'speech', 'embeddings', 'files', 'batches', 'models'];
 const routes = names.map((name) => `  - { path: /${name}, upstream: api, cost: 7 }`).join('\n');
 const firstLoadBytesMax = 150_000;
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 const browser = await openBrowser(t);
 
@@ -121,24 +119,6 @@ async function haveAPast({ test, base }: Portal, { page, shownKey }: Visit): Pro
   }
   await page.getByRole('button', { name: 'Revoke ended' }).click();
   await page.getByText('Ended (1)').waitFor();
-}
-
-async function look(t: Test, page: Page, what: string): Promise<void> {
-  for (const details of await page.locator('details').all()) await details.evaluate('(each) => { each.open = true; }');
-  await page.evaluate(`${axe}; undefined`);
-  t.same(await page.evaluate(faultsBy('{}')), [], what);
-  await page.emulateMedia({ colorScheme: 'dark' });
-  t.same(await page.evaluate(faultsBy('{ runOnly: ["color-contrast"] }')), [], `${what}, dark`);
-  await page.emulateMedia({ colorScheme: 'light' });
-  for (const width of [360, 1920]) {
-    await page.setViewportSize({ width, height: 800 });
-    t.equal(await overhangOf(page), 0, `${what}, ${width} pixels wide`);
-  }
-}
-
-function faultsBy(rules: string): string {
-  return `axe.run(document, ${rules}).then(({ violations }) =>
-    violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => id + ': ' + html)))`;
 }
 
 /** What one comes to with the tab key. */
