@@ -2,10 +2,11 @@
 
 import type { VNode } from 'preact';
 import { listLedger, sumUserUsage } from '../store/history.ts';
+import { BalanceNumber } from './balance-number.tsx';
 import { type Amount, UseChart } from './chart.tsx';
 import { daysLeft, lastDays } from './days.ts';
 import { Entries } from './entries.tsx';
-import { countText, numberText } from './format.ts';
+import { countText } from './format.ts';
 import type { Page, PageContext } from './page.ts';
 
 const chartDays = 30;
@@ -78,7 +79,7 @@ function Balance({ credits, left, topUpUrl }: BalanceProps): VNode {
     <section class="card balance" aria-labelledby="balance-title">
       <h2 id="balance-title">Credits left</h2>
       <div id="balance" data-live>
-        <p class={credits > 0 ? 'big' : 'big none'}>{numberText(credits)}</p>
+        <BalanceNumber credits={credits} />
         <p class="muted">{lastingText(credits, left)}</p>
       </div>
       {topUpUrl !== null && (

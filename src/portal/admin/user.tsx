@@ -5,6 +5,7 @@ import { getReservedCredits } from '../../store/credits.ts';
 import { listLedger, sumUserUsage } from '../../store/history.ts';
 import { listKeys } from '../../store/keys.ts';
 import type { User } from '../../store/users.ts';
+import { BalanceNumber } from '../balance-number.tsx';
 import { UseChart } from '../chart.tsx';
 import { lastDays } from '../days.ts';
 import { Entries } from '../entries.tsx';
@@ -84,7 +85,7 @@ function Balance({ credits, reserved }: { credits: number; reserved: number }): 
     <section class="card balance" aria-labelledby="balance-title">
       <h2 id="balance-title">Credits now</h2>
       <div id="balance" data-live aria-live="polite">
-        <p class={credits > 0 ? 'big' : 'big none'}>{numberText(credits)}</p>
+        <BalanceNumber credits={credits} />
         <p class="muted">{`${numberText(reserved)} of them reserved by gateways for calls.`}</p>
       </div>
     </section>
