@@ -112,18 +112,17 @@ const pages: Readonly<Record<string, Ask>> = {
     Promise.all([getUser(db, user), getReservedCredits(db, user), overview(db, user), listKeys(db, user)]),
   'use by route, 30 days': ({ db }) => sumUsage(db, { by: 'route', ...lastDays(30), limit: 1_000 }),
   'use by day and route, 30 days': ({ db }) =>
-    sumUsageOverTime(db, { bucket: 'day', isByRoute: true, ...lastDays(30), limit: 3_000 }),
+    sumUsageOverTime(db, { bucket: 'day', isByRoute: true, ...lastDays(30), limit: 30_000 }),
   'use by hour and route, 48 hours': ({ db }) =>
-    sumUsageOverTime(db, { bucket: 'hour', isByRoute: true, from: ago(2 * dayMs), to: ago(0), limit: 3_000 }),
+    sumUsageOverTime(db, { bucket: 'hour', isByRoute: true, from: ago(2 * dayMs), to: ago(0), limit: 30_000 }),
   'who uses most, 7 days': ({ db }) => sumUsage(db, { by: 'user', ...lastDays(7), limit: 10 }),
-  'who uses most, 30 days': ({ db }) => sumUsage(db, { by: 'user', ...lastDays(30), limit: 10 }),
   state: ({ db }) => describeInstances(db),
 };
 
 function overview(db: Db, user: string): Promise<unknown> {
   return Promise.all([
     describeSession(db, sessionHashOf(user)),
-    sumUserUsage(db, user, { bucket: 'day', isByRoute: true, ...lastDays(30), limit: 3_000 }),
+    sumUserUsage(db, user, { bucket: 'day', isByRoute: true, ...lastDays(30), limit: 30_000 }),
     listLedger(db, user, { limit: 8 }),
   ]);
 }

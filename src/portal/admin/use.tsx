@@ -17,20 +17,24 @@ const ranges = {
   '30d': { label: '30 days', bucket: 'day', buckets: lastDays, count: 30, labelOf: dayText },
 } as const;
 
-/** Enough for a hundred routes in each bucket; beyond that the picture lacks the last ones' rarest. */
-const rowsMax = 3_000;
+/** Enough for a thousand routes in each bucket. */
+const rowsMax = 30_000;
 const routesMax = 1_000;
 const usersShown = 10;
+/** Who calls most is told of as many days: there is a row for each user and day. */
+const usersDays = 7;
 
 /** Totals, a chart, routes and top users of one range. */
 export async function use({ db, base, query }: PageContext): Promise<Page> {
   const chosen = query['range'] as keyof typeof ranges;
   const { label, bucket, buckets, count, labelOf } = ranges[chosen];
-  const { starts, ...range } = buckets(count, Date.now());
+  const nowMs = Date.now();
+  const { starts, ...range } = buckets(count, nowMs);
+  const { from: week } = lastDays(usersDays, nowMs);
   const [overTime, byRoute, byUser] = await Promise.all([
     sumUsageOverTime(db, { bucket, isByRoute: true, ...range, limit: rowsMax }),
     sumUsage(db, { by: 'route', ...range, limit: routesMax }),
-    topUsers(db, range),
+    topUsers(db, { ...range, from: range.from > week ? range.from : week }),
   ]);
   const body = (
     <>
@@ -59,7 +63,7 @@ export async function use({ db, base, query }: PageContext): Promise<Page> {
         </div>
       </section>
       <section class="card" aria-labelledby="top-title">
-        <h2 id="top-title">Who calls most</h2>
+        <h2 id="top-title">{chosen === '30d' ? `Who calls most, in the last ${usersDays} days` : 'Who calls most'}</h2>
         <div id="top" data-live>
           <TopUsers users={byUser} path={`${base}/admin/users`} />
         </div>

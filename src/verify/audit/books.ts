@@ -169,7 +169,7 @@ function judgeGateways(records: Records): Finding {
   const longest = Math.max(0, ...startsMs) / 1000;
   const isAlone = ({ gateway, how, toldAtMs, endedAtMs }: BadExit) =>
     how === 'exit code 1' &&
-    records.faultsOf(gateway, toldAtMs, endedAtMs).some(({ kind }) => databaseFaults.has(kind));
+    records.faultsOf(gateway, toldAtMs, endedAtMs, backWithinMs).some(({ kind }) => databaseFaults.has(kind));
   return finding(
     'Gateways start again, end when told to, and never by themselves',
     `${count(startsMs.length, 'start')}, the longest ${longest.toFixed(1)} s`,
