@@ -34,7 +34,7 @@ export async function use({ db, base, query }: PageContext): Promise<Page> {
   const [overTime, byRoute, byUser] = await Promise.all([
     sumUsageOverTime(db, { bucket, isByRoute: true, ...range, limit: rowsMax }),
     sumUsage(db, { by: 'route', ...range, limit: routesMax }),
-    topUsers(db, { ...range, from: range.from > week ? range.from : week }),
+    topUsers(db, { ...range, from: chosen === '30d' ? week : range.from }),
   ]);
   const body = (
     <>
