@@ -90,7 +90,16 @@ function isBusy(part) {
   const isWriting = activeElement?.matches('input, select, textarea') && part.contains(activeElement);
   const selection = getSelection();
   const isSelecting = selection?.isCollapsed === false && part.contains(selection.anchorNode);
-  return isWriting || isSelecting || part.querySelector('[aria-busy="true"]') !== null;
+  return isWriting || isSelecting || part.querySelector('[aria-busy="true"]') !== null || isBegun(part.closest('form'));
+}
+
+/**
+ * What a form compares with stays as it was seen when somebody began to fill it in, until it is refused.
+ * @param {HTMLFormElement | null} form
+ */
+function isBegun(form) {
+  if (form === null || form.querySelector('.fault')?.textContent !== '') return false;
+  return [...form.elements].some((field) => field instanceof HTMLInputElement && field.value !== field.defaultValue);
 }
 
 // A page that nobody looks at asks for nothing, so that a session that is not used comes to its end.

@@ -84,7 +84,7 @@ function Balance({ credits, reserved }: { credits: number; reserved: number }): 
   return (
     <section class="card balance" aria-labelledby="balance-title">
       <h2 id="balance-title">Credits now</h2>
-      <div id="balance" data-live aria-live="polite">
+      <div id="balance" data-live>
         <BalanceNumber credits={credits} />
         <p class="muted">{`${numberText(reserved)} of them reserved by gateways for calls.`}</p>
       </div>
