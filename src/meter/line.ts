@@ -21,7 +21,7 @@ export interface Line {
   refusal: { readonly cost: number; readonly short: 'user' | 'key'; readonly untilMs: number } | null;
 }
 
-/** For how long the store's no is remembered. */
+/** For how long the store's no is good, from when it was asked: what comes in the meantime it does not know. */
 const refusalKeptMs = 500;
 /** How long a call waits for credits that other leases hold before it is told to come again. */
 const reservedWaitMaxMs = 1_000;
@@ -37,12 +37,16 @@ export function serveLine(line: Line, nowMs: number): void {
   }
 }
 
-/** The store said no to `cost`: it holds for every waiting call of that cost or more, and for a while. */
-export function refuseLine(line: Line, cost: number, short: 'user' | 'key', nowMs: number): void {
-  line.refusal = { cost, short, untilMs: nowMs + refusalKeptMs };
+/**
+ * The store, asked at `askedAtMs`, said no to `cost`: it holds for every call of that cost or more that has come by then, and for a while.
+ * Who comes later, as after the process has stood still, is asked for anew.
+ */
+export function refuseLine(line: Line, cost: number, short: 'user' | 'key', askedAtMs: number): void {
+  const untilMs = askedAtMs + refusalKeptMs;
+  line.refusal = { cost, short, untilMs };
   removeFrom(
     line,
-    (call) => call.cost >= cost,
+    (call) => call.cost >= cost && call.sinceMs < untilMs,
     (call) => refusalOf(line.lease, call.cost, short),
   );
 }

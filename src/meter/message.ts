@@ -16,6 +16,8 @@ export interface Outgoing {
   readonly message: SyncMessage;
   readonly lines: ReadonlyMap<Line, LeaseAsk>;
   readonly charges: readonly OwedCharge[];
+  /** When it was made, in the clock's milliseconds. */
+  readonly madeAtMs: number;
 }
 
 /** Who sends it as which of its messages, with how many charges at most. */
@@ -60,7 +62,7 @@ export function makeMessage(books: Books, sender: Sender, nowMs: number): Outgoi
   const tallies = [...books.tallies.values()];
   books.tallies.clear();
   const message = { instance, seq, charges: charges.map((owed) => owed.charge), leases: [...asks.values()], tallies };
-  return { message, lines: asks, charges };
+  return { message, lines: asks, charges, madeAtMs: nowMs };
 }
 
 /** Works the reply in: charges that are done are forgotten, leases are what the store says, calls in line are answered. */
@@ -76,8 +78,9 @@ export function applyReply(books: Books, outgoing: Outgoing, reply: SyncReply, n
       continue;
     }
     applyAnswer(line.lease, ask.keep, answer);
-    if (answer.answer === 'no' && ask.need > 0) refuseLine(line, ask.need, answer.short ?? 'user', nowMs);
-    else if (answer.answer === 'ok') line.refusal = null;
+    if (answer.answer === 'no' && ask.need > 0) {
+      refuseLine(line, ask.need, answer.short ?? 'user', outgoing.madeAtMs);
+    } else if (answer.answer === 'ok') line.refusal = null;
     if (nowMs < books.holdsEndAtMs) serveLine(line, nowMs);
     if (answer.answer === 'again') endReservedWaits(line, nowMs);
     if (line.waiting.length > 0) books.dirty.add(line);
