@@ -57,7 +57,12 @@ function faultOf(error: TollgateError, request: FastifyRequest, options: FaultOp
       <p>{error.message}</p>
     </Told>
   );
-  return { title: titles[error.status] ?? 'This did not work', body };
+  return { title: titleOf(error), body };
+}
+
+function titleOf({ code, status }: TollgateError): string {
+  if (code.startsWith('TG_SIGN_IN_') || code === 'TG_PROVIDER_UNAVAILABLE') return 'You are not signed in';
+  return titles[status] ?? 'This did not work';
 }
 
 const titles: Readonly<Record<number, string>> = {

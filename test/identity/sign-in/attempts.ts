@@ -51,16 +51,25 @@ export function locationOf({ status, headers }: Response): string {
   return location;
 }
 
-/** What a refusal says: status, code and body. */
+/** What a refusal says: status, code, and all that the page tells. */
 export async function refusalOf({ response }: Pick<Visited, 'response'>): Promise<[number, string | null, string]> {
-  return [response.status, response.headers.get('x-tollgate-error'), await response.text()];
+  const requestId = response.headers.get('x-request-id') ?? '';
+  const [main = ''] = /<main.*<\/main>/s.exec(await response.text()) ?? [];
+  const told = main
+    .replaceAll(/<[^>]*>/g, ' ')
+    .replaceAll(/\s+/g, ' ')
+    .trim();
+  return [response.status, response.headers.get('x-tollgate-error'), told.replace(requestId, 'ID')];
 }
 
+const refusal = (status: number, code: string, message: string) =>
+  [status, code, `You are not signed in ${message} To the overview ${code} · request ID`] as const;
+
 /** What a sign-in that is not to be trusted is answered with, whatever is wrong with it. */
-export const failed = [400, 'TG_SIGN_IN_FAILED', '{"error":"Signing in did not work. Please start again."}'] as const;
+export const failed = refusal(400, 'TG_SIGN_IN_FAILED', 'Signing in did not work. Please start again.');
 /** What it is answered with where the provider is at fault. */
-export const unavailable = [
+export const unavailable = refusal(
   503,
   'TG_PROVIDER_UNAVAILABLE',
-  '{"error":"The sign-in provider does not answer for the moment. Try again shortly."}',
-] as const;
+  'The sign-in provider does not answer for the moment. Try again shortly.',
+);
