@@ -2,8 +2,11 @@ import t from 'tap';
 import { parseConfig } from '../../src/config/config.ts';
 import { daysLeft } from '../../src/portal/days.ts';
 import { sampleCall } from '../../src/portal/keys.tsx';
+import { CookieJar } from '../helpers/cookie-jar.ts';
 import { startIdentityProvider } from '../helpers/identity-provider.ts';
-import { providerYaml, startSignInGateway } from '../helpers/sign-in-gateways.ts';
+import { providerYaml, signIn, startSignInGateway } from '../helpers/sign-in-gateways.ts';
+import { until } from '../helpers/until.ts';
+import { addPast, userIdOf } from './charges.ts';
 
 t.test('a file of another version is served and not kept, and a long address leads back to the overview', async (t) => {
   const provider = await startIdentityProvider(t);
@@ -48,4 +51,29 @@ t.test('credits last as long as the pace of the last seven days says, from when 
   t.equal(daysLeft(100, [0, 0, 0, 0, 0, 0, 0, 10], noon), 10, 'less than a day counts as one');
   t.equal(daysLeft(100, [0, 0, 0, 0, 0, 10, 10, 5], noon), 10, 'two days and a half');
   t.equal(daysLeft(-3, [0, 0, 0, 0, 0, 0, 0, 10], noon), 0);
+});
+
+t.test('two files of a ledger at once are made for one user, and another when one of them is done', async (t) => {
+  const provider = await startIdentityProvider(t);
+  const { url, redirectUri, test } = await startSignInGateway(t, 'sqlite', {
+    providers: providerYaml('idp', provider),
+  });
+  provider.allowRedirect(redirectUri('idp'));
+  const jar = new CookieJar();
+  await signIn(jar, url, 'idp');
+  const { db } = test.database;
+  await addPast(db, await userIdOf(db, 'ann@example.com'), { count: 100_000, routes: ['/'] });
+  const file = () => jar.fetch(`${url}/_tollgate/history.csv`);
+  const [first, second] = [await file(), await file()];
+  const third = await file();
+  t.same([first.status, second.status, third.status], [200, 200, 429]);
+  t.match([third.headers.get('retry-after'), third.headers.get('content-disposition')], ['10', null]);
+  await first.body?.cancel();
+  const again = async () => {
+    const answer = await file();
+    await answer.body?.cancel();
+    return answer.status;
+  };
+  t.equal(await until(again, (status) => status === 200), 200);
+  await second.body?.cancel();
 });
